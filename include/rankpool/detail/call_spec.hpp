@@ -1,0 +1,90 @@
+/// @file
+/// A call as the compiled library gets it, and the pool behind the templates of pool.hpp.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <rankpool/detail/byte_buffer.hpp>
+#include <rankpool/detail/call.hpp>
+#include <rankpool/export.hpp>
+#include <rankpool/options.hpp>
+
+namespace rankpool {
+
+/// The life of a pool.
+enum class PoolState : std::uint8_t {
+  running,     ///< takes calls
+  closed,      ///< takes no more calls; those that were made go on to their end
+  terminated,  ///< stopped: what had not ended is cancelled
+  broken,      ///< can't go on; calls throw BrokenPool
+};
+
+namespace detail {
+
+/// All there is to know of a call beside its inputs and its results.
+struct CallSpec {
+  const Kernel* kernel = nullptr;
+  ByteBuffer callable;                        ///< the callable's encoded state
+  std::size_t input_stride = 0;               ///< bytes per encoded task, or `variable_stride`
+  std::uint64_t chunksize = 0;                ///< 0: automatic
+  std::optional<std::uint32_t> max_attempts;  ///< empty: as the pool has it
+  std::optional<Schedule> schedule;           ///< empty: as the pool has it
+  std::optional<Seconds> timeout;             ///< not negative; empty: none
+  std::string_view what;                      ///< the call's name: "map", "apply"
+};
+
+/// Puts the options of a call into its spec.
+/// @throws std::invalid_argument naming option and value where one makes no sense.
+inline void set_options(CallSpec& spec, const MapOptions& options) {
+  spec.chunksize = options.chunksize.value("chunksize");
+  const std::uint64_t attempts = options.max_attempts.value("max_attempts");
+  if (attempts > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("max_attempts must be below 2^32, not " + std::to_string(attempts));
+  }
+  if (attempts != 0) spec.max_attempts = static_cast<std::uint32_t>(attempts);
+  spec.schedule = options.schedule;
+  // Written so that NaN is refused too.
+  if (options.timeout && !(options.timeout->count() >= 0)) {
+    throw std::invalid_argument("timeout must not be negative, and is " + std::to_string(options.timeout->count()) +
+                                " s");
+  }
+  spec.timeout = options.timeout;
+}
+
+/// A pool without its types. All members may be called from any thread at any time.
+class RANKPOOL_API PoolCore {
+ public:
+  PoolCore() = default;
+  PoolCore(const PoolCore&) = delete;
+  PoolCore& operator=(const PoolCore&) = delete;
+  virtual ~PoolCore() = default;
+
+  /// Blocks until each task drawn from `source` has been given to `sink`. After it has thrown it touches neither again.
+  /// @throws TimeoutError, PoolClosed, BrokenPool, CancelledError, or what drawing threw.
+  virtual void run(const CallSpec& spec, InputSource& source, ResultSink& sink) = 0;
+
+  virtual void close() = 0;
+  virtual void join() = 0;
+  virtual void terminate() = 0;
+
+  /// Cancels calls of which no task has started: they throw CancelledError.
+  virtual void cancel_pending() = 0;
+
+  [[nodiscard]] virtual int processes() const = 0;
+  [[nodiscard]] virtual PoolState state() const = 0;
+  [[nodiscard]] virtual std::string name() const = 0;
+};
+
+/// @param what the call's name.
+/// @throws std::logic_error when called inside a task.
+RANKPOOL_API void refuse_inside_task(std::string_view what);
+
+}  // namespace detail
+}  // namespace rankpool

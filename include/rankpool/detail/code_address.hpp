@@ -1,0 +1,40 @@
+/// @file
+/// Addresses of code and static objects in a form that other processes of the same program understand, whatever
+/// addresses their modules were loaded at.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <rankpool/export.hpp>
+
+namespace rankpool::detail {
+
+/// A place in a loaded module (the executable or a shared library).
+struct CodeAddress {
+  std::uint64_t module = 0;  ///< identity of the module's content; 0 in the null address
+  std::uint64_t offset = 0;  ///< from where the module is loaded
+
+  friend bool operator==(const CodeAddress&, const CodeAddress&) = default;
+};
+
+/// Notes the modules that are loaded now: only addresses in these travel. To be called before the executors are forked.
+/// May be called again; modules loaded since the first call stay unknown.
+RANKPOOL_API void snapshot_modules();
+
+/// Thread-safe. Takes the snapshot if there is none.
+/// @throws BinaryMismatch when the address is in no module of the snapshot (a library loaded later), naming the
+/// library.
+RANKPOOL_API CodeAddress address_of(const void* address);
+
+/// Thread-safe.
+/// @throws BinaryMismatch when this process has not loaded the module.
+RANKPOOL_API const void* resolve(CodeAddress address);
+
+/// @returns the file of a module of the snapshot, or its id where it is unknown.
+RANKPOOL_API std::string module_name(std::uint64_t module);
+
+/// Identity of the executable's content: the same in every process that runs the same build.
+RANKPOOL_API std::uint64_t executable_id();
+
+}  // namespace rankpool::detail

@@ -1,0 +1,116 @@
+/// @file
+/// What an executor does for a call of `F(Args...)`: decode a task's arguments, run it, encode its result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <rankpool/detail/call.hpp>
+#include <rankpool/detail/callable.hpp>
+#include <rankpool/detail/codec.hpp>
+#include <rankpool/detail/task_output.hpp>
+
+namespace rankpool::detail {
+
+static_assert(not_fixed == variable_stride, "codec and call have one name for sizes that vary");
+
+/// Bytes per encoded result of type R. Results of varying size have their length, a std::uint64_t, before them.
+template <class R>
+inline constexpr std::size_t result_stride = fixed_bytes<R>;
+template <>
+inline constexpr std::size_t result_stride<void> = 0;
+
+/// Encodes a result into memory of the writer.
+/// @returns the bytes to commit. Throws what R's serialization throws.
+template <class R>
+std::size_t encode_result(const R& result, ResultWriter& results) {
+  if constexpr (fixed_size<R>) {
+    encode_fixed(result, results.reserve(fixed_bytes<R>));
+    return fixed_bytes<R>;
+  } else {
+    constexpr std::size_t header = sizeof(std::uint64_t);
+    const auto reserve_framed = [&results](std::size_t bytes) {
+      std::byte* to = results.reserve(header + bytes);
+      const std::uint64_t length = bytes;
+      std::memcpy(to, &length, header);
+      return to + header;
+    };
+    return header + encode(reserve_framed, result);
+  }
+}
+
+/// @tparam R the decayed result; void also where a result is to be dropped.
+template <class F, class R, class... Args>
+class KernelFunctions {
+ public:
+  static void* load(Bytes state) { return new F(Shipped<F>::decode(state)); }
+
+  static void unload(void* callable) noexcept { delete static_cast<F*>(callable); }
+
+  static void run(void* callable, const Chunk& chunk) {
+    F& f = *static_cast<F*>(callable);
+    const TaskOutput output;
+    for (std::uint64_t i = 0; i < chunk.count; ++i) run_task(f, input(chunk, i), output, *chunk.results);
+  }
+
+ private:
+  using Arguments = std::tuple<Args...>;
+
+  static Bytes input(const Chunk& chunk, std::uint64_t i) {
+    constexpr std::size_t stride = args_stride<Args...>;
+    if constexpr (stride == not_fixed)
+      return chunk.input(i);
+    else
+      return {chunk.inputs + i * stride, stride};
+  }
+
+  static decltype(auto) call(F& f, Bytes input) {
+    return std::apply([&f](Args&&... args) -> decltype(auto) { return invoke(f, std::move(args)...); },
+                      decode_args<Arguments>(input));
+  }
+
+  static decltype(auto) invoke(F& f, Args&&... args) requires(!std::is_member_function_pointer_v<F>) {
+    return std::invoke(f, std::move(args)...);
+  }
+
+  // Inlined, GCC takes the pointer for a virtual one and warns that a small object has no room for a vtable.
+  [[gnu::noinline]] static decltype(auto) invoke(F& f, Args&&... args) requires std::is_member_function_pointer_v<F> {
+    return std::invoke(f, std::move(args)...);
+  }
+
+  static void run_task(F& f, Bytes input, const TaskOutput& output, ResultWriter& results) {
+    bool returned = false;
+    try {
+      // What the task printed leaves before its result does: who has the result sees the text.
+      if constexpr (std::is_void_v<R>) {
+        static_cast<void>(call(f, input));
+        output.flush();
+        results.commit(0);
+      } else {
+        const R result = call(f, input);
+        returned = true;
+        const std::size_t bytes = encode_result(result, results);
+        output.flush();
+        results.commit(bytes);
+      }
+    } catch (...) {
+      output.flush();
+      if (returned)
+        results.fail_encoding();
+      else
+        results.fail();
+    }
+  }
+};
+
+/// The object whose address names this kind of call in all processes of the program.
+template <class F, class R, class... Args>
+inline constexpr Kernel kernel_for{KernelFunctions<F, R, Args...>::load, KernelFunctions<F, R, Args...>::unload,
+                                   KernelFunctions<F, R, Args...>::run, result_stride<R>};
+
+}  // namespace rankpool::detail

@@ -1,0 +1,132 @@
+/// @file
+/// The options of pools and calls. They are aggregates, used with designated initialisers the way Python uses
+/// keywords: `pool.map(f, xs, {.chunksize = 50, .timeout = 2s})`.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <rankpool/export.hpp>
+
+namespace rankpool {
+
+namespace detail {
+struct Kernel;
+}
+
+/// A count made from any integer type without a narrowing warning; 0 means "automatic".
+/// @throws std::invalid_argument when a negative number is given; the pool adds the option's name to the message.
+class Count {
+ public:
+  constexpr Count() = default;
+
+  template <std::integral Integer>
+  requires(!std::same_as<Integer, bool>) constexpr Count(
+      Integer count)  // NOLINT(google-explicit-constructor): options read like Python's keywords
+      : negative_(count < 0), value_(negative_ ? magnitude(count) : static_cast<std::uint64_t>(count)) {}
+
+  /// @returns the count; 0 for automatic.
+  /// @param option the option's name, for the message.
+  /// @throws std::invalid_argument naming option and value when the count is negative.
+  [[nodiscard]] constexpr std::uint64_t value(const char* option) const {
+    if (negative_) {
+      throw std::invalid_argument(std::string(option) + " must be 0 (automatic) or positive, not -" +
+                                  std::to_string(value_));
+    }
+    return value_;
+  }
+
+ private:
+  template <std::integral Integer>
+  static constexpr std::uint64_t magnitude(Integer count) {
+    return std::uint64_t{0} - static_cast<std::uint64_t>(count);
+  }
+
+  bool negative_ = false;
+  std::uint64_t value_ = 0;
+};
+
+/// A duration option: `2s`, `100ms` and `2.5s` all work.
+using Seconds = std::chrono::duration<double>;
+
+/// How a call's tasks are dealt to the executors in chunks. The names are those of the self-scheduling literature
+/// and of OpenMP's `schedule` clause.
+enum class Schedule : std::uint8_t {
+  automatic,  ///< measured: chunks long enough to hide the dispatch, shrinking towards the end
+  static_,    ///< one equal chunk per executor
+  dynamic,    ///< chunks of `chunksize` (default 1), taken as executors become free
+  guided,     ///< chunks of remaining / executors, never under `chunksize`
+  factoring,  ///< batches of equal chunks, each batch half of what remains
+};
+
+/// What every executor runs before its first task, a replaced one too: any callable without arguments that travels,
+/// such as a function, a lambda or `rankpool::bind(setup, config)`. What it returns is dropped. Where it throws or
+/// crashes the pool is broken: pending and later calls throw BrokenPool with its text.
+class Initializer {
+ public:
+  /// Nothing to run.
+  Initializer() = default;
+
+  /// Encodes the callable at once; needs <rankpool/rankpool.hpp>.
+  /// @throws PointerCapture, or what the serialization of the callable throws.
+  template <class F>
+  requires(!std::same_as<F, Initializer>)
+      Initializer(const F& callable);  // NOLINT(google-explicit-constructor): options read like Python's keywords
+
+  [[nodiscard]] bool empty() const noexcept { return kernel_ == nullptr; }
+  /// @returns the code that loads and runs it; null when empty.
+  [[nodiscard]] const detail::Kernel* kernel() const noexcept { return kernel_; }
+  /// @returns the callable's encoded state.
+  [[nodiscard]] const std::vector<std::byte>& callable() const noexcept { return callable_; }
+
+ private:
+  const detail::Kernel* kernel_ = nullptr;
+  std::vector<std::byte> callable_;
+};
+
+/// Options of a pool. Mirrors the arguments of `multiprocessing.Pool` and `ProcessPoolExecutor`. Where one is not
+/// given, its `RANKPOOL_...` variable counts; under MPI the root's options are everyone's.
+struct PoolOptions {
+  /// Runs in every executor before its first task. Python: `initializer`, with `bind` in place of `initargs`.
+  Initializer initializer = {};
+  /// How often a task whose executor died is tried in all; 0: 3 times. 1: at most once. Exceptions are never retried.
+  Count max_attempts = {};
+  /// Tasks after which an executor is replaced by a fresh one; 0: never. Python: `maxtasksperchild`.
+  Count max_tasks_per_child = {};
+  /// The pool's name in messages.
+  std::string name = {};
+  /// Executors in all, on all hosts; 0: one per CPU that is available. Python: `processes`, `max_workers`.
+  Count processes = {};
+  /// Threads a task may use (OpenMP, OpenBLAS, MKL); 0: 1. There are fewer executors accordingly.
+  Count threads_per_task = {};
+};
+
+/// Options of one call.
+struct MapOptions {
+  /// Tasks an executor takes at a time; 0: measured. Python: `chunksize`.
+  Count chunksize = {};
+  /// Like PoolOptions::max_attempts, for this call; 0: as the pool has it.
+  Count max_attempts = {};
+  /// How the chunks are dealt; when not given, as the pool or RANKPOOL_SCHEDULE has it.
+  std::optional<Schedule> schedule = {};
+  /// Time for the whole call, from its start, in seconds; 0 is no time at all, not given is no limit. When it has
+  /// passed, what has not started is cancelled and the call throws TimeoutError. Python: `timeout` of
+  /// `Executor.map`.
+  std::optional<Seconds> timeout = {};
+};
+
+/// Options of Pool::shutdown. Mirrors the arguments of `Executor.shutdown`.
+struct ShutdownOptions {
+  /// Cancel the calls of other threads that have not started; they throw CancelledError.
+  bool cancel_pending = false;
+  /// Return when all is done, as join() does.
+  bool wait = true;
+};
+
+}  // namespace rankpool

@@ -1,0 +1,29 @@
+/// @file
+/// What a running task may ask about itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <rankpool/export.hpp>
+
+/// Answers for the task that runs in the calling thread. Threads that a task starts itself are in no task.
+/// All functions throw std::logic_error outside a task.
+namespace rankpool::this_task {
+
+/// @returns the task's index in its call, from 0: the position of its input.
+[[nodiscard]] RANKPOOL_API std::uint64_t index();
+
+/// @returns which try of the task this is: 1, and more when executors died running it.
+[[nodiscard]] RANKPOOL_API std::uint32_t attempt();
+
+/// @returns the MPI rank that the executor belongs to; 0 without MPI.
+[[nodiscard]] RANKPOOL_API int rank();
+
+/// @returns the executor's number within its rank, from 0; an executor's replacement has its number.
+[[nodiscard]] RANKPOOL_API int slot();
+
+/// @returns the name of the host the task runs on.
+[[nodiscard]] RANKPOOL_API std::string host();
+
+}  // namespace rankpool::this_task

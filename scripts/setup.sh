@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# setup.sh [build] [test] [tidy]
+# Installs what is missing with apt: for building (the default), for the tests, for clang-tidy. Debian 12, as root or as
+# a user with sudo. Does nothing, not even look for news, when everything is there.
+set -euo pipefail
+
+# what it is for | package | why
+packages='
+build|build-essential|the C++ compiler (g++) and the linker
+build|cmake|configures the build
+build|ninja-build|runs the build
+build|libopenmpi-dev|MPI between the nodes: headers and library
+build|openmpi-bin|mpirun
+build|libboost-dev|Boost headers (Multiprecision in an example)
+build|libboost-mpi-dev|Boost.MPI, the C++ face of MPI
+build|libboost-serialization-dev|Boost.Serialization: arguments and results on their way
+build|libcli11-dev|command lines of the examples
+test|libgtest-dev|GoogleTest
+test|clang-format|checks the layout of the source
+tidy|clang-tidy|finds bugs by reading the source
+'
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+wanted=" ${*:-build} "
+missing=()
+present=0
+while IFS='|' read -r purpose package why; do
+  case "$wanted" in *" $purpose "*) ;; *) continue ;; esac
+  if installed "$package"; then
+    present=$((present + 1))
+  else
+    printf 'missing: %-26s %s\n' "$package" "$why"
+    missing+=("$package")
+  fi
+done < <(grep . <<<"$packages")
+
+if [ "${#missing[@]}" -eq 0 ]; then
+  echo "setup: all $present packages are there"
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "setup: run this as root, or install sudo: ${#missing[@]} packages are missing" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "setup: there is no apt-get here; install the packages above by your system's own means" >&2
+  exit 1
+fi
+
+echo "setup: $present packages are there, installing ${#missing[@]} with apt"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+echo "setup: done"

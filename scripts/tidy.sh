@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# tidy.sh [file...]
+# Runs clang-tidy over the library's sources, or over the given ones.
+set -euo pipefail
+
+given=()
+for file in "$@"; do given+=("$(realpath "$file")"); done
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh build test tidy
+cmake --preset dev >/dev/null
+if [ "${#given[@]}" -eq 0 ]; then mapfile -t given < <(find src -name '*.cpp' | sort); fi
+printf '%s\0' "${given[@]}" | xargs -0 -n 1 -P 2 clang-tidy -p build/dev --quiet

@@ -1,0 +1,81 @@
+#include "host/channel.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+
+namespace rankpool::host {
+namespace {
+
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f31;  // "rankpoo1": changes with the layout
+constexpr std::size_t page = 4096;
+
+constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+std::uint64_t slots_offset() { return round_up(sizeof(ChannelHeader), cache_line); }
+
+std::uint64_t outboxes_offset(std::uint64_t slots) {
+  return round_up(slots_offset() + slots * sizeof(ExecutorSlot), page);
+}
+
+// Twice the memory leaves room for fragments; only what is used is ever reserved.
+std::size_t default_reservation() {
+  const auto pages = static_cast<std::size_t>(std::max(1L, sysconf(_SC_PHYS_PAGES)));
+  return 2 * pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+Channel::Channel(const Config& config)
+    : memory_(SharedMemory::create(config.reservation != 0 ? config.reservation : default_reservation())) {
+  const std::uint64_t slots = config.slot_ranks.size();
+  if (slots > max_executors || config.members > max_members) {
+    throw std::invalid_argument("rankpool: a node can have " + std::to_string(max_executors) +
+                                " executors at most; lower RANKPOOL_PROCESSES or PoolOptions::processes");
+  }
+  const std::uint64_t fixed = outboxes_offset(slots) + slots * outbox_bytes;
+  if (fixed + page > memory_.size()) {
+    throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + std::to_string(slots) + " executors");
+  }
+  memory_.commit(0, fixed);
+  header_ = new (memory_.base()) ChannelHeader;
+  header_->slots = static_cast<std::uint32_t>(slots);
+  header_->members = config.members;
+  header_->leader_pid = getpid();
+  header_->settings = config.settings;
+  find_parts();
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    auto* slot = new (slots_ + i) ExecutorSlot;
+    slot->rank = config.slot_ranks[i];
+    slot->member = config.slot_members[i];
+  }
+  header_->magic = channel_magic;
+}
+
+Channel::Channel(SharedMemory memory) : memory_(std::move(memory)) {
+  header_ = reinterpret_cast<ChannelHeader*>(memory_.base());
+  if (memory_.size() < sizeof(ChannelHeader) || header_->magic != channel_magic) {
+    throw std::runtime_error("rankpool: the shared memory is no channel of this version of rankpool");
+  }
+  find_parts();
+}
+
+void Channel::find_parts() {
+  slots_ = reinterpret_cast<ExecutorSlot*>(memory_.base() + slots_offset());
+  outboxes_ = outboxes_offset(header_->slots);
+}
+
+void Channel::note_for_leader() noexcept {
+  if (header_->attention.load(std::memory_order_seq_cst) == 0) {
+    header_->attention.store(1, std::memory_order_seq_cst);
+  }
+}
+
+void Channel::ring_leader() noexcept {
+  header_->attention.store(1, std::memory_order_seq_cst);
+  if (header_->sleeping.load(std::memory_order_seq_cst) != 0) header_->bell.ring();
+}
+
+}  // namespace rankpool::host

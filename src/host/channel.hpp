@@ -1,0 +1,245 @@
+// The shared-memory channel of a node: what the leader rank, the zygotes and the executors all map.
+//
+//   leader   posts lots in `lots`, sets their bit in `open_lots`, wakes executors that sleep
+//   executor claims a chunk by one compare-exchange on the lot's claim word, runs it, puts records in its outbox,
+//            sets its bit in `ready` and rings the leader when the leader may have something to do
+//   zygote   writes an executor's pid and exit status and sets its bit in `exited`
+//
+// Everything here is written so that a process may be killed between any two instructions.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <rankpool/detail/call.hpp>
+
+#include "host/shared_memory.hpp"
+#include "support/futex.hpp"
+
+namespace rankpool::host {
+
+inline constexpr std::uint32_t max_lots = 64;         ///< one bit each in a word
+inline constexpr std::uint32_t max_executors = 1024;  ///< of one node
+inline constexpr std::uint32_t max_members = 1024;    ///< ranks of one node
+inline constexpr std::size_t cache_line = 64;
+/// Large enough that an executor rarely waits for the leader, small enough to stay in the cache.
+inline constexpr std::uint64_t outbox_bytes = std::uint64_t{512} << 10U;
+
+/// A lot's claim word: the lot slot's generation and the next task to be claimed, counted from the lot's start.
+/// Both in one word, so that an executor that comes late cannot claim from the slot's next lot.
+struct ClaimWord {
+  static constexpr unsigned next_bits = 38;
+  static constexpr std::uint64_t next_mask = (std::uint64_t{1} << next_bits) - 1;
+
+  static constexpr std::uint64_t make(std::uint64_t generation, std::uint64_t next) {
+    return generation << next_bits | next;
+  }
+  static constexpr std::uint64_t next(std::uint64_t word) { return word & next_mask; }
+  static constexpr std::uint64_t generation(std::uint64_t word) { return word >> next_bits; }
+  /// Nothing can be claimed.
+  static constexpr std::uint64_t closed = next_mask;
+};
+
+/// A posted lot. The fields are stable from the moment the claim word opens until the lot's last task has ended; an
+/// executor that reads them earlier or later finds out by its compare-exchange. Relaxed atomics, because such a read
+/// may race.
+struct alignas(cache_line) LotSlot {
+  using Field = std::atomic<std::uint64_t>;
+  std::atomic<std::uint64_t> claim{ClaimWord::make(0, ClaimWord::closed)};
+  Field lot{0};
+  Field call{0};     ///< id
+  Field image{0};    ///< offset of the call's CallHeader
+  Field first{0};    ///< task index in the call
+  Field count{0};
+  Field piece_first{0};
+  Field data{0};
+  Field offsets{0};
+  Field total{0};
+  std::atomic<std::uint32_t> attempt{0};
+  std::atomic<std::uint32_t> executors{0};
+};
+
+/// A call's image in the arena; the callable's bytes follow it.
+struct CallHeader {
+  std::uint64_t module;
+  std::uint64_t offset;
+  std::uint64_t input_stride;
+  std::uint64_t chunksize;
+  std::uint64_t callable_bytes;
+  std::uint64_t module_name_bytes;
+  std::uint32_t schedule;
+};
+
+enum class SlotState : std::uint32_t {
+  vacant,     ///< no process
+  starting,   ///< forked; the initializer has not ended
+  serving,    ///< takes chunks
+  retiring,   ///< leaves by itself: the channel closes, or max_tasks_per_child is reached
+  exited,     ///< reaped; wait_status tells
+  unforkable  ///< fork failed; wait_status is errno
+};
+
+enum class SlotCommand : std::uint32_t { none, spawn, kill };
+
+/// One executor's place. What one side writes often is kept off the other side's cache line.
+struct alignas(cache_line) ExecutorSlot {
+  // Written by zygote and leader.
+  std::atomic<SlotState> state{SlotState::vacant};
+  std::atomic<SlotCommand> command{SlotCommand::none};  ///< for the rank that owns the slot
+  std::atomic<std::int32_t> pid{0};
+  std::atomic<std::int32_t> wait_status{0};
+  std::uint32_t member = 0;  ///< the rank that forks this executor, counted within the node
+  std::int32_t rank = 0;     ///< the same, in the pool's communicator
+  alignas(cache_line) support::Bell bell;                  ///< the executor sleeps here
+  std::atomic<std::uint64_t> head{0};                      ///< outbox consumed up to here
+  std::atomic<std::uint64_t> granted{0};                   ///< block the leader granted; 0 none, no_block refused
+
+  // Written by the executor.
+  alignas(cache_line) std::atomic<std::uint64_t> tail{0};  ///< outbox published up to here
+  std::atomic<std::uint64_t> open_run{0};                  ///< 1 + outbox position of the run being written; 0 none
+  std::atomic<std::uint32_t> claiming{0};                  ///< 1 + lot slot it claims from or works on; 0 none
+  std::atomic<std::uint32_t> waits_for_space{0};
+  std::atomic<std::uint32_t> served{0};                    ///< this process has passed its initializer
+  std::atomic<std::uint64_t> chunk_lot{0};                 ///< lot of the chunk
+  std::atomic<std::uint64_t> chunk_first{0};
+  std::atomic<std::uint64_t> chunk_end{0};                 ///< 0: no chunk
+  std::atomic<std::uint64_t> wanted{0};                    ///< bytes of the block asked for
+
+  static constexpr std::uint64_t no_block = ~std::uint64_t{0};
+};
+
+enum class Phase : std::uint32_t {
+  open,
+  closing,  ///< executors leave when they find nothing to claim
+  closed    ///< no executor left; ranks let go of the channel
+};
+
+/// A set of executor numbers that many processes change.
+class AtomicSet {
+ public:
+  static constexpr unsigned bits = 64;
+
+  /// @returns whether it was not there yet.
+  bool insert(std::uint32_t i) noexcept {
+    auto& word = words_[i / bits];
+    const std::uint64_t bit = std::uint64_t{1} << (i % bits);
+    if ((word.load(std::memory_order_seq_cst) & bit) != 0) return false;
+    return (word.fetch_or(bit, std::memory_order_seq_cst) & bit) == 0;
+  }
+  /// @returns whether it was there.
+  bool erase(std::uint32_t i) noexcept {
+    const std::uint64_t bit = std::uint64_t{1} << (i % bits);
+    return (words_[i / bits].fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0;
+  }
+  [[nodiscard]] bool contains(std::uint32_t i) const noexcept {
+    return (words_[i / bits].load(std::memory_order_seq_cst) >> (i % bits) & 1U) != 0;
+  }
+  [[nodiscard]] std::uint32_t size(std::uint32_t slots) const noexcept {
+    int size = 0;
+    for (std::uint32_t w = 0; w * bits < slots; ++w) size += std::popcount(words_[w].load(std::memory_order_relaxed));
+    return static_cast<std::uint32_t>(size);
+  }
+  /// Takes every member out and visits it.
+  template <typename Visit>
+  void drain(std::uint32_t slots, Visit&& visit) {
+    for (std::uint32_t w = 0; w * bits < slots; ++w) {
+      if (words_[w].load(std::memory_order_seq_cst) == 0) continue;
+      std::uint64_t members = words_[w].exchange(0, std::memory_order_seq_cst);
+      for (; members != 0; members &= members - 1) {
+        visit(w * bits + static_cast<std::uint32_t>(std::countr_zero(members)));
+      }
+    }
+  }
+  /// Takes up to `wanted` members out and visits them.
+  template <typename Visit>
+  void take(std::uint32_t slots, std::uint64_t wanted, Visit&& visit) {
+    for (std::uint32_t w = 0; w * bits < slots && wanted > 0; ++w) {
+      std::uint64_t members = words_[w].load(std::memory_order_seq_cst);
+      for (; members != 0 && wanted > 0; members &= members - 1) {
+        const std::uint32_t i = w * bits + static_cast<std::uint32_t>(std::countr_zero(members));
+        if (!erase(i)) continue;
+        visit(i);
+        --wanted;
+      }
+    }
+  }
+
+ private:
+  std::array<std::atomic<std::uint64_t>, max_executors / bits> words_{};
+};
+
+/// What executors need to know of the pool; written by the leader before the first one is forked.
+struct ExecutorSettings {
+  std::uint64_t max_tasks_per_child = 0;  ///< 0: no limit
+  std::uint64_t initializer = 0;          ///< offset of a CallHeader; 0: none
+  std::uint32_t threads_per_task = 1;
+  std::uint32_t cpus = 1;                 ///< CPUs of the mask; to judge whether spinning pays
+  std::array<std::uint64_t, 16> cpu_mask{};
+  std::array<char, 64> host{};
+};
+
+struct ChannelHeader {
+  std::uint64_t magic = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t members = 0;
+  std::int32_t leader_pid = 0;
+  ExecutorSettings settings;
+  std::atomic<Phase> phase{Phase::open};
+
+  // The leader sleeps on `bell` after it has set `sleeping` and found `attention` unset.
+  alignas(cache_line) support::Bell bell;
+  std::atomic<std::uint32_t> sleeping{0};
+  alignas(cache_line) std::atomic<std::uint32_t> attention{0};
+  alignas(cache_line) AtomicSet ready;   ///< outboxes with something new
+  AtomicSet exited;                      ///< slots whose state a zygote changed
+  AtomicSet asking;                      ///< slots that want a block
+  alignas(cache_line) AtomicSet sleepers;  ///< executors asleep for lack of work
+  alignas(cache_line) std::atomic<std::uint64_t> open_lots{0};
+  std::array<LotSlot, max_lots> lots{};
+  alignas(cache_line) std::array<support::Bell, max_members> member_bells{};
+};
+
+/// A process's view of the channel.
+class Channel {
+ public:
+  struct Config {
+    std::vector<std::int32_t> slot_ranks;      ///< the rank of each executor slot
+    std::vector<std::uint32_t> slot_members;   ///< the same, counted within the node
+    std::uint32_t members = 1;
+    ExecutorSettings settings;
+    std::size_t reservation = 0;               ///< bytes of address space; 0: twice the machine's memory
+  };
+
+  /// The leader makes it. Throws std::system_error.
+  explicit Channel(const Config& config);
+  /// Others attach to it. Throws std::system_error; std::runtime_error when it isn't a channel of this version.
+  explicit Channel(SharedMemory memory);
+
+  ChannelHeader& header() { return *header_; }
+  ExecutorSlot& slot(std::uint32_t i) { return slots_[i]; }
+  [[nodiscard]] std::uint32_t slots() const { return header_->slots; }
+  std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
+  std::byte* at(std::uint64_t offset) { return memory_.base() + offset; }
+  SharedMemory& memory() { return memory_; }
+  /// First offset behind the channel's fixed parts.
+  [[nodiscard]] std::uint64_t arena_begin() const { return outboxes_ + header_->slots * outbox_bytes; }
+
+  /// Tells the leader that there is something to look at; wakes it if it sleeps. Async-signal-safe.
+  void ring_leader() noexcept;
+  /// The same without waking it: it looks when it next wakes.
+  void note_for_leader() noexcept;
+
+ private:
+  void find_parts();
+
+  SharedMemory memory_;
+  ChannelHeader* header_ = nullptr;
+  ExecutorSlot* slots_ = nullptr;
+  std::uint64_t outboxes_ = 0;
+};
+
+}  // namespace rankpool::host

@@ -1,0 +1,120 @@
+// Claiming chunks: the executors' side of the posted lots.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "host/channel.hpp"
+#include "scheduler/chunking.hpp"
+
+namespace rankpool::host {
+
+/// A chunk an executor owns, with what it needs of its lot.
+struct ClaimedChunk {
+  std::uint32_t lot_slot = 0;
+  std::uint64_t lot = 0;
+  std::uint64_t call = 0;
+  std::uint64_t image = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t piece_first = 0;
+  std::uint64_t data = 0;
+  std::uint64_t offsets = 0;
+  std::uint32_t attempt = 1;
+};
+
+class Claimer {
+ public:
+  Claimer(Channel& channel, std::uint32_t slot) : channel_(channel), slot_(channel.slot(slot)) {}
+
+  /// Claims a chunk of at most `most` tasks from any open lot, the current one first. `measured` gives the tasks that
+  /// fill the target time, by call id.
+  template <typename Measured>
+  bool claim(std::uint64_t most, Measured&& measured) {
+    const std::uint64_t open = channel_.header().open_lots.load(std::memory_order_seq_cst);
+    // From the current lot upwards and around: lots are posted in this order.
+    std::uint64_t order = std::rotr(open, static_cast<int>(current_));
+    for (; order != 0; order &= order - 1) {
+      const auto i = (current_ + static_cast<std::uint32_t>(std::countr_zero(order))) % max_lots;
+      if (try_lot(i, most, measured)) {
+        current_ = i;
+        return true;
+      }
+    }
+    let_go();
+    return false;
+  }
+
+  /// The chunk's results are all published.
+  void finish_chunk() { slot_.chunk_end.store(0, std::memory_order_release); }
+  /// Nothing is claimed or about to be.
+  void let_go() { slot_.claiming.store(0, std::memory_order_release); }
+
+  [[nodiscard]] const ClaimedChunk& chunk() const { return chunk_; }
+
+ private:
+  template <typename Measured>
+  bool try_lot(std::uint32_t i, std::uint64_t most, Measured& measured) {
+    LotSlot& lot = channel_.header().lots[i];
+    // Before the claim itself: whoever cleans up after this process must know where it may have claimed.
+    if (slot_.claiming.load(std::memory_order_relaxed) != i + 1) slot_.claiming.store(i + 1, std::memory_order_seq_cst);
+    std::uint64_t word = lot.claim.load(std::memory_order_seq_cst);
+    for (;;) {
+      const std::uint64_t next = ClaimWord::next(word);
+      const std::uint64_t count = read(lot);
+      if (next >= count) return false;
+      const auto& image = *reinterpret_cast<const CallHeader*>(channel_.at(chunk_.image));
+      const std::uint64_t first = chunk_.first + next;
+      const std::uint64_t size = std::min(most, chunk_size(lot, image, first, chunk_.first + count, measured));
+      const std::uint64_t after = word + size;
+      if (!lot.claim.compare_exchange_weak(word, after, std::memory_order_seq_cst)) continue;
+      slot_.chunk_lot.store(chunk_.lot, std::memory_order_relaxed);
+      slot_.chunk_first.store(first, std::memory_order_relaxed);
+      slot_.chunk_end.store(first + size, std::memory_order_release);
+      chunk_.lot_slot = i;
+      chunk_.first = first;
+      chunk_.count = size;
+      if (next + size == count) announce_exhausted(i);
+      return true;
+    }
+  }
+
+  /// Reads the lot's fields; they count only if the compare-exchange then succeeds. @returns its number of tasks.
+  std::uint64_t read(const LotSlot& lot) {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    chunk_.lot = lot.lot.load(relaxed);
+    chunk_.call = lot.call.load(relaxed);
+    chunk_.image = lot.image.load(relaxed);
+    chunk_.first = lot.first.load(relaxed);
+    chunk_.piece_first = lot.piece_first.load(relaxed);
+    chunk_.data = lot.data.load(relaxed);
+    chunk_.offsets = lot.offsets.load(relaxed);
+    chunk_.attempt = lot.attempt.load(relaxed);
+    return lot.count.load(relaxed);
+  }
+
+  template <typename Measured>
+  std::uint64_t chunk_size(const LotSlot& lot, const CallHeader& image, std::uint64_t next, std::uint64_t end,
+                           Measured& measured) {
+    const scheduler::ChunkPolicy policy{.schedule = static_cast<Schedule>(image.schedule),
+                                        .chunksize = image.chunksize,
+                                        .total = lot.total.load(std::memory_order_relaxed),
+                                        .executors = lot.executors.load(std::memory_order_relaxed),
+                                        .measured = measured(chunk_.call)};
+    return std::max<std::uint64_t>(1, scheduler::next_chunk(policy, next, end));
+  }
+
+  /// Its last chunk is claimed: spares the others the look, and lets the leader post the next lot in time.
+  void announce_exhausted(std::uint32_t i) {
+    channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << i), std::memory_order_seq_cst);
+    channel_.ring_leader();
+  }
+
+  Channel& channel_;
+  ExecutorSlot& slot_;
+  ClaimedChunk chunk_;
+  std::uint32_t current_ = 0;
+};
+
+}  // namespace rankpool::host

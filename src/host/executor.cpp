@@ -1,0 +1,202 @@
+#include "host/executor.hpp"
+
+#include <chrono>
+#include <cstddef>
+
+#include <rankpool/detail/code_address.hpp>
+#include <rankpool/errors.hpp>
+
+#include "task/exception_image.hpp"
+#include "task/this_task.hpp"
+
+namespace rankpool::host {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// A reply that comes within this is worth more than the sleep and wake-up it saves (about 12 us on separate cores).
+constexpr auto spin_time = 50us;
+
+// An executor without work for this long lets go of the callables it has kept.
+constexpr auto forget_calls_after = 100ms;
+
+// Callables kept loaded, so that concurrent calls don't load theirs for every chunk.
+constexpr std::size_t kept_calls = 8;
+
+constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+
+detail::Bytes callable_bytes(const CallHeader& image) {
+  return {reinterpret_cast<const std::byte*>(&image + 1), image.callable_bytes};
+}
+
+std::string module_file(const CallHeader& image) {
+  const auto* name = reinterpret_cast<const char*>(&image + 1) + image.callable_bytes;
+  return {name, image.module_name_bytes};
+}
+
+const detail::Kernel* find_kernel(const CallHeader& image) {
+  try {
+    return static_cast<const detail::Kernel*>(detail::resolve({image.module, image.offset}));
+  } catch (const BinaryMismatch& mismatch) {
+    throw BinaryMismatch("the task's function is in " + module_file(image) +
+                         ", which this executor has not loaded in that build: " + mismatch.what());
+  }
+}
+
+}  // namespace
+
+LoadedCall::LoadedCall(std::uint64_t id, const CallHeader& image)
+    : id_(id), kernel_(find_kernel(image)), callable_(kernel_->load(callable_bytes(image))) {}
+
+Executor::Executor(Channel& channel, std::uint32_t slot)
+    : channel_(channel),
+      slot_number_(slot),
+      slot_(channel.slot(slot)),
+      results_(channel, slot),
+      claimer_(channel, slot),
+      tasks_left_(channel.header().settings.max_tasks_per_child) {
+  if (tasks_left_ == 0) tasks_left_ = no_limit;
+}
+
+void Executor::serve() {
+  if (!initialize()) return;
+  slot_.served.store(1, std::memory_order_release);
+  slot_.state.store(SlotState::serving, std::memory_order_release);
+  channel_.header().exited.insert(slot_number_);
+  channel_.ring_leader();
+  const auto measured = [this](std::uint64_t call) {
+    for (const auto& loaded : calls_) {
+      if (loaded->id() == call) return loaded->timer.tasks();
+    }
+    return std::uint64_t{0};
+  };
+  for (;;) {
+    if (claimer_.claim(tasks_left_, measured)) {
+      run_claimed();
+      if (tasks_left_ == 0) break;
+    } else if (channel_.header().phase.load(std::memory_order_seq_cst) != Phase::open) {
+      break;
+    } else {
+      wait_for_work();
+    }
+  }
+  claimer_.let_go();
+  retire();
+}
+
+bool Executor::initialize() {
+  const std::uint64_t offset = channel_.header().settings.initializer;
+  if (offset == 0) return true;
+  results_.begin(no_lot, 0, 0);
+  try {
+    const LoadedCall initializer(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));
+    initializer.run({.count = 1, .results = &results_});
+  } catch (...) {
+    const auto image = task::capture_current_exception();
+    results_.fail_with({image.data(), image.size()});
+  }
+  results_.end(0);
+  return results_.failures() == 0;
+}
+
+void Executor::run_claimed() {
+  const ClaimedChunk& chunk = claimer_.chunk();
+  const auto& image = *reinterpret_cast<const CallHeader*>(channel_.at(chunk.image));
+  try {
+    run_chunk(load(chunk.call, image));
+  } catch (...) {
+    fail_chunk(chunk);
+  }
+  claimer_.finish_chunk();
+  if (tasks_left_ != no_limit) tasks_left_ -= chunk.count;
+}
+
+void Executor::run_chunk(LoadedCall& call) {
+  const ClaimedChunk& chunk = claimer_.chunk();
+  const auto& image = *reinterpret_cast<const CallHeader*>(channel_.at(chunk.image));
+  const std::uint64_t skip = chunk.first - chunk.piece_first;
+  detail::Chunk work{.inputs = channel_.at(chunk.data),
+                     .stride = image.input_stride,
+                     .offsets = nullptr,
+                     .count = chunk.count,
+                     .results = &results_};
+  if (image.input_stride == detail::variable_stride) {
+    work.offsets = reinterpret_cast<const std::uint64_t*>(channel_.at(chunk.offsets)) + skip;
+  } else {
+    work.inputs += skip * image.input_stride;
+  }
+  results_.begin(chunk.lot, chunk.first, call.kernel().result_stride);
+  const task::TaskContext context{.results = &results_,
+                                  .attempt = chunk.attempt,
+                                  .rank = slot_.rank,
+                                  .slot = static_cast<int>(slot_number_),
+                                  .host = channel_.header().settings.host.data()};
+  const task::CurrentTask current(context);
+  const auto start = Clock::now();
+  call.run(work);
+  const auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
+  results_.end(elapsed.count());
+  call.timer.record(chunk.count, elapsed.count());
+}
+
+// The callable could not be had: that is the error of each task.
+void Executor::fail_chunk(const ClaimedChunk& chunk) {
+  const auto image = task::capture_current_exception();
+  results_.begin(chunk.lot, chunk.first, 0);
+  for (std::uint64_t i = 0; i < chunk.count; ++i) results_.fail_with({image.data(), image.size()});
+  results_.end(0);
+}
+
+LoadedCall& Executor::load(std::uint64_t call, const CallHeader& image) {
+  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
+    if ((*it)->id() != call) continue;
+    calls_.splice(calls_.begin(), calls_, it);
+    return *calls_.front();
+  }
+  if (calls_.size() == kept_calls) calls_.pop_back();
+  calls_.push_front(std::make_unique<LoadedCall>(call, image));
+  return *calls_.front();
+}
+
+bool Executor::sees_work() const {
+  return channel_.header().open_lots.load(std::memory_order_seq_cst) != 0 ||
+         channel_.header().phase.load(std::memory_order_seq_cst) != Phase::open;
+}
+
+void Executor::wait_for_work() {
+  channel_.ring_leader();
+  if (spin_for_work()) return;
+  auto& sleepers = channel_.header().sleepers;
+  auto patience = std::chrono::nanoseconds(forget_calls_after);
+  for (;;) {
+    const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
+    sleepers.insert(slot_number_);
+    if (sees_work()) break;
+    support::futex_wait(slot_.bell.rings, rings, patience);
+    if (sees_work()) break;
+    calls_.clear();
+    patience = std::chrono::nanoseconds::max();
+  }
+  sleepers.erase(slot_number_);
+}
+
+bool Executor::spin_for_work() {
+  auto& header = channel_.header();
+  const auto deadline = Clock::now() + spin_time;
+  constexpr int looks_between_clocks = 64;
+  do {
+    const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
+                                (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
+    if (awake > header.settings.cpus) return false;
+    for (int i = 0; i < looks_between_clocks; ++i) {
+      if (sees_work()) return true;
+      support::spin_pause();
+    }
+  } while (Clock::now() < deadline);
+  return false;
+}
+
+void executor_main(Channel& channel, std::uint32_t slot) { Executor(channel, slot).serve(); }
+
+}  // namespace rankpool::host

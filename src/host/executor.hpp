@@ -1,0 +1,69 @@
+// An executor: the process that runs tasks. It claims chunks from the channel until the channel closes.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+
+#include <rankpool/detail/call.hpp>
+
+#include "host/channel.hpp"
+#include "host/claim.hpp"
+#include "host/lot.hpp"
+#include "host/outbox.hpp"
+#include "scheduler/chunking.hpp"
+
+namespace rankpool::host {
+
+/// A call's kernel and callable, ready to run here.
+class LoadedCall {
+ public:
+  /// Throws what the callable's deserialization throws, BinaryMismatch when its module isn't loaded here.
+  LoadedCall(std::uint64_t id, const CallHeader& image);
+  LoadedCall(const LoadedCall&) = delete;
+  LoadedCall& operator=(const LoadedCall&) = delete;
+  ~LoadedCall() { kernel_->unload(callable_); }
+
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  [[nodiscard]] const detail::Kernel& kernel() const { return *kernel_; }
+  void run(const detail::Chunk& chunk) const { kernel_->run(callable_, chunk); }
+
+  scheduler::ChunkTimer timer;  ///< of this call's tasks, for automatic chunks
+
+ private:
+  std::uint64_t id_;
+  const detail::Kernel* kernel_;
+  void* callable_;
+};
+
+class Executor {
+ public:
+  Executor(Channel& channel, std::uint32_t slot);
+
+  /// Runs the initializer, then chunks until the channel closes or max_tasks_per_child is reached.
+  void serve();
+
+ private:
+  bool initialize();
+  void run_claimed();
+  void run_chunk(LoadedCall& call);
+  void fail_chunk(const ClaimedChunk& chunk);
+  LoadedCall& load(std::uint64_t call, const CallHeader& image);
+  void wait_for_work();
+  bool spin_for_work();
+  bool sees_work() const;
+  void retire() { slot_.state.store(SlotState::retiring, std::memory_order_release); }
+
+  Channel& channel_;
+  std::uint32_t slot_number_;
+  ExecutorSlot& slot_;
+  OutboxWriter results_;
+  Claimer claimer_;
+  std::list<std::unique_ptr<LoadedCall>> calls_;  ///< the last used first
+  std::uint64_t tasks_left_;                      ///< until it retires
+};
+
+/// What a forked executor does; the zygote calls it.
+void executor_main(Channel& channel, std::uint32_t slot);
+
+}  // namespace rankpool::host

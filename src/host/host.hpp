@@ -1,0 +1,50 @@
+// A host: a node's executors and the shared-memory channel they are attached to, seen from the rank that leads the node.
+//
+//   lots ──post()──► channel ──claimed chunk by chunk──► executors (forked by the zygotes of the node's ranks)
+//   listener ◄──poll()── outboxes (one ring per executor), deaths (written by the zygotes)
+//
+// One thread at a time uses a host; ring() alone may be called from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "host/lot.hpp"
+
+namespace rankpool::host {
+
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  virtual void open_call(const CallImage& call) = 0;
+  virtual void close_call(CallId call) = 0;
+
+  /// Memory in the channel for a piece, page-aligned. Throws std::system_error (ENOMEM) with advice when there is none.
+  virtual std::uint64_t allocate(std::size_t bytes) = 0;
+  virtual void release(std::uint64_t offset) = 0;
+  virtual std::byte* at(std::uint64_t offset) = 0;
+
+  virtual void post(const Lot& lot) = 0;
+  /// Takes back what of the lot has not been claimed; reported by the next poll().
+  virtual void retract(LotId lot) = 0;
+
+  /// Reports all that has happened. @returns false if nothing had.
+  virtual bool poll(HostListener& listener) = 0;
+  /// Sleeps until there may be something to poll, ring() is called or `timeout` is over.
+  virtual void wait(std::chrono::nanoseconds timeout) = 0;
+  /// Ends a wait(); from any thread.
+  virtual void ring() noexcept = 0;
+
+  [[nodiscard]] virtual std::uint32_t executors() const = 0;
+
+  /// Lets the executors leave when they are idle, and waits for them.
+  virtual void shut_down() = 0;
+  /// Kills every executor, whatever it does, and waits for them.
+  virtual void kill() = 0;
+};
+
+}  // namespace rankpool::host

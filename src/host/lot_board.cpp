@@ -1,0 +1,112 @@
+#include "host/lot_board.hpp"
+
+#include <algorithm>
+
+namespace rankpool::host {
+
+void LotBoard::post(const Lot& lot, std::uint64_t image) {
+  const Waiting waiting{lot, image};
+  const auto slot = waiting_.empty() ? free_slot() : std::nullopt;
+  if (slot) {
+    put_up(waiting, *slot);
+  } else {
+    waiting_.push_back(waiting);
+  }
+}
+
+// Around the slots in turn, because executors look for lots in this order.
+std::optional<std::uint32_t> LotBoard::free_slot() {
+  for (std::uint32_t i = 0; i < max_lots; ++i) {
+    const std::uint32_t slot = (next_slot_ + i) % max_lots;
+    if (accounts_[slot]) continue;
+    next_slot_ = (slot + 1) % max_lots;
+    return slot;
+  }
+  return std::nullopt;
+}
+
+void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
+  const Lot& lot = waiting.lot;
+  constexpr auto relaxed = std::memory_order_relaxed;
+  LotSlot& posted = channel_.header().lots[slot];
+  // The claim word has been closed, in a new generation, since the slot's last lot ended.
+  posted.lot.store(lot.id, relaxed);
+  posted.call.store(lot.call, relaxed);
+  posted.image.store(waiting.image, relaxed);
+  posted.first.store(lot.first, relaxed);
+  posted.count.store(lot.count, relaxed);
+  posted.piece_first.store(lot.piece.first, relaxed);
+  posted.data.store(lot.piece.data, relaxed);
+  posted.offsets.store(lot.piece.offsets, relaxed);
+  posted.total.store(lot.total, relaxed);
+  posted.attempt.store(lot.attempt, relaxed);
+  posted.executors.store(lot.executors, relaxed);
+  accounts_[slot].emplace(lot);
+  slots_.emplace(lot.id, slot);
+  const std::uint64_t generation = ClaimWord::generation(posted.claim.load(relaxed));
+  posted.claim.store(ClaimWord::make(generation, 0), std::memory_order_seq_cst);
+  channel_.header().open_lots.fetch_or(std::uint64_t{1} << slot, std::memory_order_seq_cst);
+  wake_executors(lot.count);
+}
+
+void LotBoard::wake_executors(std::uint64_t wanted) {
+  channel_.header().sleepers.take(channel_.slots(), wanted, [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
+}
+
+TaskRange LotBoard::take_back(LotId lot) {
+  const auto waits = std::ranges::find_if(waiting_, [lot](const Waiting& waiting) { return waiting.lot.id == lot; });
+  if (waits != waiting_.end()) {
+    const TaskRange all{waits->lot.first, waits->lot.count};
+    waiting_.erase(waits);
+    return all;
+  }
+  const auto found = slots_.find(lot);
+  if (found == slots_.end()) return {};
+  const std::uint32_t slot = found->second;
+  auto& claim = channel_.header().lots[slot].claim;
+  const std::uint64_t count = accounts_[slot]->lot().count;
+  std::uint64_t word = claim.load(std::memory_order_seq_cst);
+  do {
+    if (ClaimWord::next(word) >= count) return {};
+  } while (!claim.compare_exchange_weak(word, ClaimWord::make(ClaimWord::generation(word), count),
+                                        std::memory_order_seq_cst));
+  channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+  const TaskRange rest{accounts_[slot]->lot().first + ClaimWord::next(word), count - ClaimWord::next(word)};
+  settle(lot, rest.first, rest.count);
+  return rest;
+}
+
+bool LotBoard::settle(LotId lot, std::uint64_t first, std::uint64_t count) {
+  const auto found = slots_.find(lot);
+  if (found == slots_.end()) return false;
+  const std::uint32_t slot = found->second;
+  if (!accounts_[slot]->settle(first, count)) return false;
+  if (accounts_[slot]->outstanding() == 0) close(slot);
+  return true;
+}
+
+void LotBoard::close(std::uint32_t slot) {
+  auto& claim = channel_.header().lots[slot].claim;
+  const std::uint64_t generation = ClaimWord::generation(claim.load(std::memory_order_relaxed));
+  claim.store(ClaimWord::make(generation + 1, ClaimWord::closed), std::memory_order_seq_cst);
+  // An executor that died between its claim and this may have left the bit.
+  channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+  slots_.erase(accounts_[slot]->lot().id);
+  accounts_[slot].reset();
+  if (waiting_.empty()) return;
+  const Waiting next = waiting_.front();
+  waiting_.pop_front();
+  put_up(next, *free_slot());
+}
+
+LotAccount* LotBoard::account_of(LotId lot) {
+  const auto found = slots_.find(lot);
+  return found == slots_.end() ? nullptr : &*accounts_[found->second];
+}
+
+bool LotBoard::exhausted(std::uint32_t slot) const {
+  return ClaimWord::next(channel_.header().lots[slot].claim.load(std::memory_order_seq_cst)) >=
+         accounts_[slot]->lot().count;
+}
+
+}  // namespace rankpool::host

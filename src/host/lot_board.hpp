@@ -1,0 +1,51 @@
+// The leader's side of the posted lots: it puts them up, takes them back, and keeps account of their tasks.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "host/channel.hpp"
+#include "host/lot_book.hpp"
+
+namespace rankpool::host {
+
+class LotBoard {
+ public:
+  explicit LotBoard(Channel& channel) : channel_(channel) {}
+
+  /// Puts the lot up, or keeps it until a slot is free. `image`: offset of the call's header in the channel.
+  void post(const Lot& lot, std::uint64_t image);
+  /// Claims what no executor has claimed. @returns it: settled, to be reported as returned; a count of 0 if nothing.
+  TaskRange take_back(LotId lot);
+  /// Settles tasks that have ended. @returns false when they are not outstanding in an open lot.
+  bool settle(LotId lot, std::uint64_t first, std::uint64_t count);
+
+  /// The account of the lot in this slot, or null.
+  [[nodiscard]] LotAccount* account(std::uint32_t slot) { return accounts_[slot] ? &*accounts_[slot] : nullptr; }
+  [[nodiscard]] LotAccount* account_of(LotId lot);
+  /// Whether every task of the lot in this slot has been claimed.
+  [[nodiscard]] bool exhausted(std::uint32_t slot) const;
+  [[nodiscard]] bool empty() const { return slots_.empty() && waiting_.empty(); }
+
+ private:
+  struct Waiting {
+    Lot lot;
+    std::uint64_t image;
+  };
+
+  [[nodiscard]] std::optional<std::uint32_t> free_slot();
+  void put_up(const Waiting& waiting, std::uint32_t slot);
+  void wake_executors(std::uint64_t wanted);
+  void close(std::uint32_t slot);
+
+  Channel& channel_;
+  std::array<std::optional<LotAccount>, max_lots> accounts_;
+  std::unordered_map<LotId, std::uint32_t> slots_;
+  std::deque<Waiting> waiting_;
+  std::uint32_t next_slot_ = 0;
+};
+
+}  // namespace rankpool::host

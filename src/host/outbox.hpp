@@ -1,0 +1,53 @@
+// An executor's outbox: the writing side of its ring of records, as kernels see it.
+#pragma once
+
+#include <cstdint>
+
+#include <rankpool/detail/call.hpp>
+
+#include "host/channel.hpp"
+#include "host/record.hpp"
+
+namespace rankpool::host {
+
+/// Writes runs of results straight into shared memory, so that what has ended survives the executor.
+class OutboxWriter final : public detail::ResultWriter {
+ public:
+  OutboxWriter(Channel& channel, std::uint32_t slot);
+
+  /// Starts the results of a chunk whose first task is `first`.
+  void begin(std::uint64_t lot, std::uint64_t first, std::uint64_t result_stride);
+  /// Publishes the chunk's last run. `nanoseconds`: time of the whole chunk.
+  void end(std::int64_t nanoseconds);
+  /// A task ended with the exception whose image this is.
+  void fail_with(detail::Bytes image);
+  /// Tasks that have failed so far.
+  [[nodiscard]] std::uint64_t failures() const { return failures_; }
+
+  void fail() override;
+  void fail_encoding() override;
+
+ private:
+  void make_room(std::size_t bytes) override;
+
+  void open_run(std::uint64_t first, std::size_t bytes);
+  void close_run(std::int64_t nanoseconds);
+  RecordHeader* place_record(std::uint64_t payload);
+  void wait_for_space(std::uint64_t bytes);
+  std::uint64_t borrow_block(std::size_t bytes);
+  void publish(std::uint64_t span);
+  void write_failure(std::uint64_t task, detail::Bytes image);
+
+  Channel& channel_;
+  std::uint32_t slot_number_;
+  ExecutorSlot& slot_;
+  std::byte* ring_;
+  RecordHeader* run_ = nullptr;  ///< open run
+  std::byte* payload_ = nullptr;
+  std::uint64_t lot_ = 0;
+  std::uint64_t result_stride_ = 0;
+  std::uint64_t failures_ = 0;
+  std::atomic<std::uint64_t> no_run_{0};
+};
+
+}  // namespace rankpool::host

@@ -1,0 +1,192 @@
+#include "host/shared_host.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <system_error>
+
+#include "support/futex.hpp"
+
+namespace rankpool::host {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// A reply that comes within this is worth more than the sleep and wake-up it saves.
+constexpr auto spin_time = 50us;
+
+// Tasks that went down with an executor come to light when the others have let go of the lot; looked for this often.
+constexpr auto audit_interval = std::chrono::nanoseconds(1ms);
+
+}  // namespace
+
+SharedHost::SharedHost(const Config& config, Zygote& zygote)
+    : zygote_(zygote),
+      host_name_(config.host_name),
+      channel_id_(config.channel_id),
+      channel_(config.channel),
+      arena_(channel_.memory(), channel_.arena_begin()),
+      board_(channel_),
+      executors_(config.channel.slot_ranks.size()) {
+  auto& name = channel_.header().settings.host;
+  std::strncpy(name.data(), config.host_name.c_str(), name.size() - 1);
+  if (config.initializer) channel_.header().settings.initializer = store_image(*config.initializer);
+  zygote_.attach(channel_id_, channel_.memory());
+}
+
+SharedHost::~SharedHost() {
+  if (life_ == Life::ended) return;
+  try {
+    kill();
+  } catch (const std::exception&) {
+    // The zygote is gone, and with it its executors.
+  }
+}
+
+void SharedHost::start() {
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::spawn);
+}
+
+std::uint64_t SharedHost::store_image(const CallImage& call) {
+  const std::size_t bytes = sizeof(CallHeader) + call.callable.size() + call.module_name.size();
+  const std::uint64_t offset = arena_.allocate(bytes);
+  auto* header = new (channel_.at(offset)) CallHeader{.module = call.kernel.module,
+                                                      .offset = call.kernel.offset,
+                                                      .input_stride = call.input_stride,
+                                                      .chunksize = call.chunksize,
+                                                      .callable_bytes = call.callable.size(),
+                                                      .module_name_bytes = call.module_name.size(),
+                                                      .schedule = static_cast<std::uint32_t>(call.schedule)};
+  auto* behind = reinterpret_cast<std::byte*>(header + 1);
+  behind = std::ranges::copy(call.callable, behind).out;
+  std::memcpy(behind, call.module_name.data(), call.module_name.size());
+  return offset;
+}
+
+void SharedHost::open_call(const CallImage& call) { calls_.emplace(call.id, store_image(call)); }
+
+void SharedHost::close_call(CallId call) {
+  const auto found = calls_.find(call);
+  if (found == calls_.end()) return;
+  arena_.release(found->second);
+  calls_.erase(found);
+}
+
+void SharedHost::retract(LotId lot) {
+  retracted_.emplace_back(lot, board_.take_back(lot));
+  channel_.note_for_leader();
+}
+
+bool SharedHost::poll(HostListener& listener) {
+  auto& header = channel_.header();
+  if (audits_ != 0) audit_lots(listener);
+  if (header.attention.load(std::memory_order_relaxed) == 0) return false;
+  header.attention.exchange(0, std::memory_order_seq_cst);
+  for (; !retracted_.empty(); retracted_.pop_front()) {
+    const auto [lot, tasks] = retracted_.front();
+    if (tasks.count != 0) listener.on_tasks_returned(lot, tasks.first, tasks.count);
+    listener.on_retracted(lot);
+  }
+  header.asking.drain(header.slots, [&](std::uint32_t slot) { grant_block(slot); });
+  header.ready.drain(header.slots, [&](std::uint32_t slot) { drain(slot, listener); });
+  header.exited.drain(header.slots, [&](std::uint32_t slot) { look_at(slot, listener); });
+  return true;
+}
+
+void SharedHost::wait(std::chrono::nanoseconds timeout) {
+  auto& header = channel_.header();
+  const auto attention = [&header] { return header.attention.load(std::memory_order_seq_cst) != 0; };
+  const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time);
+  while (spinning_pays() && Clock::now() < deadline) {
+    constexpr int looks_between_clocks = 64;
+    for (int i = 0; i < looks_between_clocks; ++i) {
+      if (attention()) return;
+      support::spin_pause();
+    }
+  }
+  const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
+  header.sleeping.store(1, std::memory_order_seq_cst);
+  if (!attention()) {
+    support::futex_wait(header.bell.rings, rings, audits_ != 0 ? std::min(timeout, audit_interval) : timeout);
+  }
+  header.sleeping.store(0, std::memory_order_relaxed);
+}
+
+// Only while there is a CPU that no executor wants.
+bool SharedHost::spinning_pays() {
+  auto& header = channel_.header();
+  return header.slots - header.sleepers.size(header.slots) + 1 <= header.settings.cpus;
+}
+
+void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
+  ExecutorSlot& executor = channel_.slot(slot);
+  const std::byte* ring = channel_.outbox(slot);
+  std::uint64_t head = executor.head.load(std::memory_order_relaxed);
+  const std::uint64_t tail = executor.tail.load(std::memory_order_seq_cst);
+  while (head < tail) {
+    if (to_ring_end(head) < sizeof(RecordHeader)) {
+      head += to_ring_end(head);
+      continue;
+    }
+    const auto& record = *reinterpret_cast<const RecordHeader*>(ring + head % outbox_bytes);
+    const std::uint64_t span = record_span(record.block != 0 ? 0 : record.bytes);
+    if (record.kind == RecordKind::padding) {
+      head += to_ring_end(head);
+      continue;
+    }
+    if (span > tail - head || span > to_ring_end(head)) {
+      // Only a task that writes where it must not gets here; what it published before stands.
+      order(slot, SlotCommand::kill);
+      head = tail;
+      break;
+    }
+    deliver(slot, record, listener);
+    head += span;
+    executor.head.store(head, std::memory_order_seq_cst);
+  }
+  executor.head.store(head, std::memory_order_seq_cst);
+  if (executor.waits_for_space.load(std::memory_order_seq_cst) != 0) executor.bell.ring();
+}
+
+void SharedHost::deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener) {
+  const bool lent = record.block != 0 && record.block == executors_[slot].granted;
+  const auto* payload = lent ? channel_.at(record.block) : reinterpret_cast<const std::byte*>(&record + 1);
+  const detail::Bytes bytes{payload, record.bytes};
+  const std::uint64_t count = record.count.load(std::memory_order_relaxed);
+  if (record.kind == RecordKind::failure) {
+    report_failure(slot, record, bytes, listener);
+  } else if (count != 0 && record.lot != no_lot && board_.settle(record.lot, record.first, count)) {
+    listener.on_results(record.lot, record.first, count, record.nanoseconds, bytes);
+  }
+  if (lent) {
+    arena_.release(record.block);
+    executors_[slot].granted = 0;
+  }
+}
+
+void SharedHost::report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image,
+                                HostListener& listener) {
+  const Place place{channel_.slot(slot).rank, static_cast<std::int32_t>(slot)};
+  if (record.lot == no_lot) {
+    listener.on_initializer_failed(place, image);
+    life_ = Life::broken;
+  } else if (board_.settle(record.lot, record.first, 1)) {
+    listener.on_task_failed(record.lot, record.first, record.nanoseconds, place, image);
+  }
+}
+
+void SharedHost::grant_block(std::uint32_t slot) {
+  ExecutorSlot& executor = channel_.slot(slot);
+  if (executors_[slot].granted != 0 || executor.granted.load(std::memory_order_relaxed) != 0) return;
+  std::uint64_t answer = ExecutorSlot::no_block;
+  try {
+    answer = arena_.allocate(executor.wanted.load(std::memory_order_acquire));
+    executors_[slot].granted = answer;
+  } catch (const std::system_error&) {
+    // The executor makes it the task's error.
+  }
+  executor.granted.store(answer, std::memory_order_release);
+  executor.bell.ring();
+}
+
+}  // namespace rankpool::host

@@ -1,0 +1,100 @@
+// The host of a real node: its channel, and executors in processes of their own.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "host/arena.hpp"
+#include "host/channel.hpp"
+#include "host/host.hpp"
+#include "host/lot_board.hpp"
+#include "host/record.hpp"
+#include "host/zygote.hpp"
+
+namespace rankpool::host {
+
+class SharedHost final : public Host {
+ public:
+  struct Config {
+    Channel::Config channel;
+    std::string host_name;
+    std::optional<CallImage> initializer;
+    std::uint64_t channel_id = 0;  ///< names the channel to the zygotes of the node's ranks
+  };
+
+  /// Makes the channel and attaches this rank's zygote to it; nothing is forked before start(). Throws
+  /// std::system_error.
+  SharedHost(const Config& config, Zygote& zygote);
+  ~SharedHost() override;
+
+  [[nodiscard]] Channel& channel() { return channel_; }
+  /// Has the executors of all ranks of the node forked; those of other ranks once they serve_as_member().
+  void start();
+
+  void open_call(const CallImage& call) override;
+  void close_call(CallId call) override;
+  std::uint64_t allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
+  void release(std::uint64_t offset) override { arena_.release(offset); }
+  std::byte* at(std::uint64_t offset) override { return channel_.at(offset); }
+  void post(const Lot& lot) override { board_.post(lot, calls_.at(lot.call)); }
+  void retract(LotId lot) override;
+  bool poll(HostListener& listener) override;
+  void wait(std::chrono::nanoseconds timeout) override;
+  void ring() noexcept override { channel_.ring_leader(); }
+  [[nodiscard]] std::uint32_t executors() const override { return serving_; }
+  void shut_down() override;
+  void kill() override;
+
+ private:
+  enum class Life { running, broken, ended };
+
+  /// What the leader knows of an executor beyond the channel.
+  struct Executor {
+    std::uint64_t granted = 0;      ///< block lent to it; 0 none
+    std::uint32_t early_deaths = 0;  ///< in a row, before it served
+    bool serves = false;
+  };
+
+  std::uint64_t store_image(const CallImage& call);
+
+  // Outboxes (shared_host.cpp).
+  void drain(std::uint32_t slot, HostListener& listener);
+  void deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener);
+  void report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image, HostListener& listener);
+  void grant_block(std::uint32_t slot);
+  [[nodiscard]] bool spinning_pays();
+
+  // Executors' lives (shared_host_lives.cpp).
+  void order(std::uint32_t slot, SlotCommand command);
+  void look_at(std::uint32_t slot, HostListener& listener);
+  void handle_exit(std::uint32_t slot, HostListener& listener);
+  void recover_open_run(std::uint32_t slot);
+  void settle_chunk_of_dead(std::uint32_t slot, HostListener& listener);
+  void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
+  void audit_lots(HostListener& listener);
+  void audit(std::uint32_t lot_slot, HostListener& listener);
+  void replace(std::uint32_t slot, HostListener& listener);
+  void set_serving(std::uint32_t slot, bool serves, HostListener& listener);
+  void break_down(const std::string& reason, HostListener& listener);
+  void ring_everyone();
+  void wait_until_vacant();
+  void end();
+
+  Zygote& zygote_;
+  std::string host_name_;
+  std::uint64_t channel_id_;
+  Channel channel_;
+  Arena arena_;
+  LotBoard board_;
+  Life life_ = Life::running;
+  std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
+  std::vector<Executor> executors_;
+  std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
+  std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
+  std::uint32_t serving_ = 0;
+};
+
+}  // namespace rankpool::host

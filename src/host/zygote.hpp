@@ -1,0 +1,62 @@
+// A rank's handle on its zygote.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "host/shared_memory.hpp"
+#include "host/zygote_process.hpp"
+#include "support/unique_fd.hpp"
+
+namespace rankpool::host {
+
+/// Which signal handlers executors get.
+enum class ExecutorSignals {
+  inherited,  ///< those of the process at the fork
+  reset       ///< the defaults: the process has handlers of MPI's
+};
+
+/// The zygote lives until the handle is destroyed or the rank dies. One thread at a time uses a handle. Calls throw
+/// std::runtime_error when the zygote is gone; SIGPIPE is never raised.
+class Zygote {
+ public:
+  /// Writes out the C and C++ streams and forks. Warns on stderr if the process has threads already, unless the signals
+  /// are reset, which means that MPI runs. Throws std::system_error when no process can be had.
+  static Zygote fork_now(ExecutorMain main, ExecutorSignals signals = ExecutorSignals::inherited);
+
+  Zygote(Zygote&& other) noexcept;
+  Zygote& operator=(Zygote&& other) noexcept;
+  Zygote(const Zygote&) = delete;
+  Zygote& operator=(const Zygote&) = delete;
+  /// Returns when the zygote, its executors and what they started are gone.
+  ~Zygote();
+
+  /// Makes the channel known as `channel`, a number of the caller's choice; returns when that is done. The memory's
+  /// descriptor must be open. Throws std::runtime_error with the zygote's reason.
+  void attach(std::uint64_t channel, const SharedMemory& memory);
+  /// Kills the channel's executors and lets go of it; afterwards nothing here writes to it.
+  void detach(std::uint64_t channel);
+
+  /// Asks for an executor. The slot tells what became of it: `starting`, later `exited`, or `unforkable`. Does nothing
+  /// when the slot has one.
+  void spawn(std::uint64_t channel, std::uint32_t slot);
+  /// Asks for an executor's death, with all it has started. Does nothing when the slot has none.
+  void kill(std::uint64_t channel, std::uint32_t slot);
+
+  [[nodiscard]] bool alive() const;
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  Zygote(support::UniqueFd socket, pid_t pid);
+
+  void send(const ZygoteRequest& request, int file = -1) const;
+  void await_reply() const;
+  [[noreturn]] void throw_gone() const;
+
+  support::UniqueFd socket_;
+  pid_t pid_ = 0;    ///< 0: moved from
+  pid_t owner_ = 0;  ///< a fork of the rank has a copy of the handle, but no zygote
+};
+
+}  // namespace rankpool::host

@@ -1,0 +1,48 @@
+// Which ranks form a node, who leads it, and how many executors each rank contributes. Pure: every rank computes the
+// same layout from the same facts.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "transport/rank_facts.hpp"
+
+namespace rankpool::launch {
+
+struct LayoutOptions {
+  bool launched = true;                ///< by mpirun or srun
+  std::uint64_t processes = 0;         ///< executors in all; 0: one per CPU
+  int root = 0;                        ///< the master
+  std::uint64_t test_nodes = 0;        ///< pretend that each machine is this many nodes; 0: one
+  std::uint64_t threads_per_task = 0;  ///< 0: one
+};
+
+struct RankPlan {
+  int node = 0;                  ///< index in Layout::nodes
+  std::uint32_t executors = 0;   ///< the rank contributes
+  std::uint32_t first_slot = 0;  ///< on the node; the others follow
+};
+
+struct NodePlan {
+  int leader = 0;          ///< the root on its node, else the lowest rank
+  std::vector<int> ranks;  ///< ascending
+  std::uint32_t executors = 0;
+  std::vector<std::uint64_t> cpus;  ///< of all its ranks: what its executors may use
+};
+
+struct Layout {
+  std::vector<RankPlan> ranks;
+  std::vector<NodePlan> nodes;  ///< the root's first, then by lowest rank
+  std::uint64_t executors = 0;
+  std::vector<std::string> warnings;
+};
+
+/// @throws std::invalid_argument for more executors than can be meant.
+Layout plan_layout(std::span<const transport::RankFacts> ranks, const LayoutOptions& options);
+
+/// Number of CPUs in a mask.
+std::uint32_t count_cpus(std::span<const std::uint64_t> cpus);
+
+}  // namespace rankpool::launch

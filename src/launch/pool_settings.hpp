@@ -1,0 +1,42 @@
+// What all ranks need to know of a pool: the root's options and environment as one, sent to all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <rankpool/options.hpp>
+
+#include "host/lot.hpp"
+#include "launch/environment.hpp"
+
+namespace rankpool::launch {
+
+struct PoolSettings {
+  std::string error;  ///< why the root can't have a pool; empty if it can
+  std::string name = "rankpool";
+  std::uint64_t processes = 0;
+  std::uint64_t threads_per_task = 0;
+  std::uint64_t max_tasks_per_child = 0;
+  std::uint64_t max_attempts = 0;
+  std::uint64_t chunksize = 0;
+  std::uint64_t test_nodes = 0;
+  std::uint64_t channel_bytes = 0;  ///< address space of a node's channel; 0: by the machine's memory
+  Schedule schedule = Schedule::automatic;
+  std::optional<Seconds> timeout;
+  bool inline_tasks = false;
+  LogLevel log = LogLevel::warning;
+  std::optional<host::CallImage> initializer;
+  std::vector<std::string> warnings;
+};
+
+/// Options of the program beat the environment. What is wrong with either ends up in `error`.
+PoolSettings merge(const PoolOptions& options, const char* const* environment) noexcept;
+
+/// The part that other ranks need, as bytes.
+std::vector<std::byte> encode(const PoolSettings& settings);
+/// @throws rankpool::detail::DecodeError when these are no settings of this version.
+PoolSettings decode_settings(const std::vector<std::byte>& bytes);
+
+}  // namespace rankpool::launch

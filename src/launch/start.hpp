@@ -1,0 +1,31 @@
+// A pool is started: the ranks agree on options and layout, channels are made, executors forked. The master gets the
+// engine; the others serve until it ends.
+//
+//   root's options + environment ──broadcast──► facts of all ranks ──► Layout ──► per node: leader's SharedHost
+//   root: Engine over its host and a Transport │ other leaders: worker::serve │ members: host::serve_as_member
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include <boost/mpi/communicator.hpp>
+
+#include <rankpool/detail/call_spec.hpp>
+
+#include "host/zygote.hpp"
+#include "launch/pool_settings.hpp"
+
+namespace rankpool::launch {
+
+/// Without MPI: a pool of this process's own. Throws what makes it impossible.
+std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
+
+/// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
+/// it impossible, such as BinaryMismatch.
+/// @param settings the root's count. @param only_thread the thread that may use the pool, where not every one may.
+std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& settings,
+                                           int root, host::Zygote& zygote, bool launched,
+                                           std::optional<std::thread::id> only_thread);
+
+}  // namespace rankpool::launch

@@ -1,0 +1,63 @@
+// A call in progress, as the engine keeps it.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <rankpool/detail/call_spec.hpp>
+
+#include "host/lot.hpp"
+#include "master/piece_builder.hpp"
+#include "scheduler/commands.hpp"
+#include "task/death_report.hpp"
+
+namespace rankpool::master {
+
+/// Drawn tasks in the channel's memory, kept until each has ended: a task may have to run again.
+struct KeptPiece {
+  BuiltPiece built;
+  std::uint64_t outstanding = 0;
+};
+
+struct Call {
+  enum class State {
+    drawing,    ///< inputs are left
+    drained,    ///< all inputs are drawn
+    abandoned,  ///< its caller has left; what is in flight is let run and dropped
+    ended
+  };
+
+  host::CallImage image;
+  std::string_view what;
+  std::uint32_t max_attempts = 0;
+  State state = State::drawing;
+  detail::ResultSink* sink = nullptr;  ///< null when the caller has left
+  std::exception_ptr failure;          ///< of the call as a whole
+  bool cancellable = true;             ///< no task of it has been handed out
+  std::optional<std::uint64_t> total;  ///< where the input tells
+  std::uint64_t tasks = 0;             ///< drawn
+  std::uint64_t bytes = 0;             ///< the same, encoded
+  std::uint64_t settled = 0;
+  std::map<std::uint64_t, KeptPiece> pieces;            ///< by first task
+  std::map<std::uint64_t, task::DeathReport> deaths;    ///< the last one of each task that is to be tried again
+  std::set<scheduler::HostId> informed;                 ///< hosts that know the call
+
+  /// The piece that holds a task.
+  std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) { return std::prev(pieces.upper_bound(task)); }
+  [[nodiscard]] std::uint64_t unsettled_bytes() const {
+    return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
+  }
+};
+
+/// A lot in flight.
+struct OpenLot {
+  host::CallId call = 0;
+  scheduler::HostId host = 0;
+  std::uint32_t attempt = 1;
+  std::uint64_t outstanding = 0;
+};
+
+}  // namespace rankpool::master

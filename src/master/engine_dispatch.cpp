@@ -1,0 +1,97 @@
+// The engine carries out what the scheduler decides.
+#include <variant>
+
+#include "master/engine.hpp"
+
+namespace rankpool::master {
+
+void Engine::dispatch() {
+  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
+  while (const auto command = scheduler_.next()) {
+    std::visit([this](const auto& what) { carry_out(what); }, *command);
+  }
+  if (outbox_) outbox_->flush();
+}
+
+void Engine::carry_out(const scheduler::RunLot& command) {
+  Call& call = calls_.at(command.job);
+  const KeptPiece& kept = call.piece_of(command.tasks.first)->second;
+  const host::Lot lot{.id = command.lot,
+                      .call = command.job,
+                      .piece = kept.built.piece,
+                      .first = command.tasks.first,
+                      .count = command.tasks.count,
+                      .attempt = command.attempt,
+                      .executors = static_cast<std::uint32_t>(processes_),
+                      .total = call.total.value_or(call.tasks)};
+  call.cancellable = false;
+  lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count});
+  inform(call, command.host);
+  if (command.host == local_host) {
+    local_->post(lot);
+  } else {
+    send_lot(lot, call, remote_[command.host - 1].leader);
+  }
+}
+
+void Engine::inform(Call& call, scheduler::HostId host) {
+  if (!call.informed.insert(host).second) return;
+  const host::CallImage& image = call.image;
+  if (host == local_host) {
+    local_->open_call(image);
+    return;
+  }
+  outbox_->add(remote_[host - 1].leader, wire::OpenCall{.call = image.id,
+                                                        .kernel_module = image.kernel.module,
+                                                        .kernel_offset = image.kernel.offset,
+                                                        .module_name = image.module_name,
+                                                        .callable = image.callable,
+                                                        .input_stride = image.input_stride,
+                                                        .schedule = image.schedule,
+                                                        .chunksize = image.chunksize});
+}
+
+void Engine::send_lot(const host::Lot& lot, const Call& call, int peer) {
+  const std::uint64_t skip = lot.first - lot.piece.first;
+  const std::byte* data = local_->at(lot.piece.data);
+  wire::RunLot message{.lot = lot.id,
+                       .call = lot.call,
+                       .first = lot.first,
+                       .count = lot.count,
+                       .attempt = lot.attempt,
+                       .executors = lot.executors,
+                       .total = lot.total,
+                       .offsets = {},
+                       .inputs = {}};
+  if (call.image.input_stride == detail::variable_stride) {
+    const auto* offsets = reinterpret_cast<const std::uint64_t*>(local_->at(lot.piece.offsets)) + skip;
+    message.offsets = wire::Offsets(std::span(offsets, lot.count + 1));
+    message.inputs = {data + offsets[0], offsets[lot.count] - offsets[0]};
+  } else {
+    message.inputs = {data + skip * call.image.input_stride, lot.count * call.image.input_stride};
+  }
+  outbox_->add(peer, message);
+}
+
+void Engine::carry_out(const scheduler::RetractLot& command) {
+  if (command.host == local_host) {
+    local_->retract(command.lot);
+  } else {
+    outbox_->add(remote_[command.host - 1].leader, wire::RetractLot{command.lot});
+  }
+}
+
+void Engine::carry_out(const scheduler::GiveUp& command) {
+  Call& call = calls_.at(command.job);
+  const auto death = call.deaths.find(command.task);
+  const task::DeathReport report = death != call.deaths.end() ? death->second : task::DeathReport{};
+  if (call.sink != nullptr) {
+    call.sink->error(command.task, task::worker_lost(report, command.task, command.attempts, call.max_attempts));
+  }
+  call.deaths.erase(command.task);
+  settle(call, command.task, 1);
+}
+
+void Engine::carry_out(const scheduler::JobDone& command) { forget(command.job); }
+
+}  // namespace rankpool::master

@@ -1,0 +1,115 @@
+// What the hosts report, brought to the scheduler and to the callers.
+#include <algorithm>
+#include <iostream>
+
+#include <rankpool/errors.hpp>
+
+#include "master/engine.hpp"
+#include "master/reports.hpp"
+#include "task/exception_image.hpp"
+#include "wire/codec.hpp"
+
+namespace rankpool::master {
+
+void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
+                     std::int64_t nanoseconds, detail::Bytes encoded) {
+  if (!scheduler_.tasks_done(host, lot, {first, count}, nanoseconds)) return;
+  Call* call = call_of(lot);
+  leave_lot(lot, count);
+  if (call == nullptr) return;
+  if (call->sink != nullptr) call->sink->values(first, count, encoded);
+  settle(*call, first, count);
+}
+
+void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
+                         host::Place place, detail::Bytes image) {
+  if (!scheduler_.tasks_done(host, lot, {task, 1}, nanoseconds)) return;
+  Call* call = call_of(lot);
+  const auto open = lots_.find(lot);
+  const std::uint32_t attempt = open != lots_.end() ? open->second.attempt : 1;
+  leave_lot(lot, 1);
+  if (call == nullptr) return;
+  if (call->sink != nullptr) {
+    call->sink->error(task, task::rebuild(image, {.rank = place.rank,
+                                                  .host = host_name(place.rank),
+                                                  .slot = place.slot,
+                                                  .task = task,
+                                                  .attempt = attempt}));
+  }
+  settle(*call, task, 1);
+}
+
+void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report) {
+  Call* call = call_of(lot);
+  if (call != nullptr) call->deaths[task] = report;
+  if (scheduler_.task_died(host, lot, task)) leave_lot(lot, 1);
+}
+
+void Engine::tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count) {
+  if (scheduler_.tasks_returned(host, lot, {first, count})) leave_lot(lot, count);
+}
+
+Call* Engine::call_of(host::LotId lot) {
+  const auto open = lots_.find(lot);
+  if (open == lots_.end()) return nullptr;
+  const auto call = calls_.find(open->second.call);
+  return call == calls_.end() ? nullptr : &call->second;
+}
+
+void Engine::leave_lot(host::LotId lot, std::uint64_t count) {
+  const auto open = lots_.find(lot);
+  if (open == lots_.end()) return;
+  open->second.outstanding -= std::min(count, open->second.outstanding);
+  if (open->second.outstanding == 0) lots_.erase(open);
+}
+
+// Tasks that have ended for good: their inputs are not needed any more.
+void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
+  call.settled += count;
+  if (!call.deaths.empty()) call.deaths.erase(first);
+  const auto piece = call.piece_of(first);
+  piece->second.outstanding -= count;
+  if (piece->second.outstanding != 0) return;
+  local_->release(piece->second.built.block);
+  call.pieces.erase(piece);
+}
+
+void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
+  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
+  if (hosts_alive_ != 0) --hosts_alive_;
+  if (hosts_alive_ == 0) return break_pool(reason);
+  std::cerr << "rankpool: going on without one node's executors: " << reason << std::endl;
+  scheduler_.lose_host(host);
+}
+
+void Engine::initializer_failed(host::Place place, detail::Bytes image) {
+  const std::exception_ptr error = task::rebuild(
+      image, {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = 0, .attempt = 1});
+  break_pool("the initializer failed: " + detail::text_of(error));
+}
+
+void Engine::break_pool(const std::string& reason) {
+  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
+  state_ = PoolState::broken;
+  broken_ = reason;
+  fail_calls(std::make_exception_ptr(BrokenPool(reason)));
+}
+
+void Engine::receive(int source, detail::Bytes message) {
+  const auto node =
+      std::ranges::find_if(remote_, [source](const RemoteNode& remote) { return remote.leader == source; });
+  if (node == remote_.end()) return;
+  const auto host = static_cast<scheduler::HostId>(node - remote_.begin() + 1);
+  try {
+    wire::for_each_to_master(message, RemoteReports(*this, host));
+  } catch (const wire::Malformed& error) {
+    host_broken(host, "rank " + std::to_string(source) + " sent what is no message: " + error.what());
+  }
+}
+
+std::string Engine::host_name(int rank) const {
+  const auto i = static_cast<std::size_t>(rank);
+  return rank >= 0 && i < options_.hosts.size() ? options_.hosts[i] : std::string();
+}
+
+}  // namespace rankpool::master

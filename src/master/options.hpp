@@ -1,0 +1,30 @@
+// What the engine needs to know of the pool's options, once options and environment are one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <rankpool/options.hpp>
+
+namespace rankpool::master {
+
+struct EngineOptions {
+  std::string name = "rankpool";
+  std::uint64_t chunksize = 0;                 ///< for calls that don't say; 0 automatic
+  std::uint32_t max_attempts = 3;
+  Schedule schedule = Schedule::automatic;
+  std::optional<Seconds> timeout;              ///< of calls that don't say
+  std::vector<std::string> hosts;              ///< host name of each rank
+  std::optional<std::thread::id> only_thread;  ///< the one that may call MPI, where not every thread may
+};
+
+/// A node other than the master's.
+struct RemoteNode {
+  int leader = 0;               ///< rank
+  std::uint32_t executors = 0;
+};
+
+}  // namespace rankpool::master

@@ -1,0 +1,63 @@
+// Turns what a host reports, here or in a message, into the engine's own calls.
+#pragma once
+
+#include "host/lot.hpp"
+#include "master/engine.hpp"
+#include "wire/messages.hpp"
+
+namespace rankpool::master {
+
+class Engine::LocalReports final : public host::HostListener {
+ public:
+  explicit LocalReports(Engine& engine) : engine_(engine) {}
+
+  void on_results(host::LotId lot, std::uint64_t first, std::uint64_t count, std::int64_t nanoseconds,
+                  detail::Bytes encoded) override {
+    engine_.results(local_host, lot, first, count, nanoseconds, encoded);
+  }
+  void on_task_failed(host::LotId lot, std::uint64_t task, std::int64_t nanoseconds, host::Place place,
+                      detail::Bytes image) override {
+    engine_.task_failed(local_host, lot, task, nanoseconds, place, image);
+  }
+  void on_task_died(host::LotId lot, std::uint64_t task, const task::DeathReport& report) override {
+    engine_.task_died(local_host, lot, task, report);
+  }
+  void on_tasks_returned(host::LotId lot, std::uint64_t first, std::uint64_t count) override {
+    engine_.tasks_returned(local_host, lot, first, count);
+  }
+  void on_retracted(host::LotId lot) override { engine_.tasks_returned(local_host, lot, 0, 0); }
+  void on_initializer_failed(host::Place place, detail::Bytes image) override {
+    engine_.initializer_failed(place, image);
+  }
+  void on_executors(std::uint32_t) override {}  // the scheduler counts on those that were planned
+  void on_broken(const std::string& reason) override { engine_.host_broken(local_host, reason); }
+
+ private:
+  Engine& engine_;
+};
+
+class Engine::RemoteReports {
+ public:
+  RemoteReports(Engine& engine, scheduler::HostId host) : engine_(engine), host_(host) {}
+
+  void operator()(const wire::Results& m) const {
+    engine_.results(host_, m.lot, m.first, m.count, m.nanoseconds, m.encoded);
+  }
+  void operator()(const wire::TaskFailed& m) const {
+    engine_.task_failed(host_, m.lot, m.task, m.nanoseconds, {m.rank, m.slot}, m.image);
+  }
+  void operator()(const wire::InitializerFailed& m) const { engine_.initializer_failed({m.rank, m.slot}, m.image); }
+  void operator()(const wire::TaskDied& m) const {
+    engine_.task_died(host_, m.lot, m.task, {m.rank, m.host, m.slot, m.pid, m.wait_status});
+  }
+  void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
+  void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }
+  void operator()(const wire::Executors&) const {}
+  void operator()(const wire::Broken& m) const { engine_.host_broken(host_, m.reason); }
+
+ private:
+  Engine& engine_;
+  scheduler::HostId host_;
+};
+
+}  // namespace rankpool::master

@@ -1,0 +1,244 @@
+#include "scheduler/scheduler.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
+namespace rankpool::scheduler {
+
+Job* Scheduler::find_job(JobId id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+Host* Scheduler::find_host(HostId id) {
+  const auto found = hosts_.find(id);
+  return found == hosts_.end() ? nullptr : &found->second;
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// hosts
+
+void Scheduler::add_host(HostId id, std::uint32_t executors) {
+  const auto [place, added] = hosts_.try_emplace(id);
+  if (!added) throw std::logic_error("rankpool: a host was added twice");
+  place->second.id = id;
+  resize(place->second, executors);
+}
+
+void Scheduler::set_executors(HostId id, std::uint32_t executors) {
+  if (Host* const host = find_host(id)) resize(*host, executors);
+}
+
+void Scheduler::resize(Host& host, std::uint32_t executors) {
+  pool_.hosts += (executors > 0 ? 1U : 0U) - (host.executors > 0 ? 1U : 0U);
+  pool_.executors += executors;
+  pool_.executors -= host.executors;
+  host.executors = executors;
+  update(host);
+}
+
+void Scheduler::lose_host(HostId id) {
+  Host* const host = find_host(id);
+  if (host == nullptr) return;
+  resize(*host, 0);
+  if (host->awaited != nullptr) host->awaited->thief = nullptr;
+  // Newest first, each requeued in front: afterwards the oldest tasks come first.
+  while (Lot* const lot = host->lots.back()) {
+    const auto& runs = lot->outstanding.runs();
+    std::for_each(runs.rbegin(), runs.rend(), [&](TaskRange run) { charge(*lot, run); });
+    close(*lot);
+  }
+  needy_.erase(*host);
+  loaded_.erase(*host);
+  idle_.erase(*host);
+  dry_.erase(*host);
+  hosts_.erase(id);
+}
+
+/// Puts the host where its load belongs; to be called after each change.
+void Scheduler::update(Host& host) {
+  if (host.has_room()) {
+    needy_.set(host, host.need());
+  } else {
+    needy_.erase(host);
+  }
+  if (host.movable_chunks() > 0) {
+    loaded_.set(host, std::numeric_limits<std::uint64_t>::max() - host.excess());
+  } else {
+    loaded_.erase(host);
+  }
+  const bool can_ask = host.executors > 0 && host.awaited == nullptr;
+  idle_.keep(host, can_ask && host.has_idle_executor());
+  dry_.keep(host, can_ask && host.chunks == host.executors);
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// jobs
+
+void Scheduler::open_job(JobId id, const JobOptions& options) {
+  const auto [place, added] = jobs_.try_emplace(id);
+  if (!added) throw std::logic_error("rankpool: a job was opened twice");
+  place->second.id = id;
+  place->second.options = options;
+}
+
+void Scheduler::add_tasks(JobId id, TaskRange piece) {
+  Job* const job = find_job(id);
+  if (job == nullptr || job->state == JobState::cancelled || piece.count == 0) return;
+  if (job->state != JobState::open) throw std::logic_error("rankpool: tasks after the end of a job's input");
+  if (piece.first > std::numeric_limits<std::uint64_t>::max() - piece.count || piece.first != job->drawn) {
+    throw std::logic_error("rankpool: a piece out of order");
+  }
+  job->drawn = piece.end();
+  job->pending.push_back({.tasks = piece, .piece_first = piece.first, .attempt = 1});
+  update(*job);
+}
+
+void Scheduler::end_input(JobId id) {
+  Job* const job = find_job(id);
+  if (job == nullptr || job->state != JobState::open) return;
+  job->state = JobState::input_ended;
+  finish_if_done(*job);
+}
+
+void Scheduler::cancel_job(JobId id) {
+  Job* const job = find_job(id);
+  if (job == nullptr || job->state == JobState::cancelled) return;
+  job->state = JobState::cancelled;
+  job->pending.clear();
+  update(*job);
+  for (Lot* lot = job->lots.front(); lot != nullptr; lot = job->lots.next(*lot)) {
+    if (lot->retraction == Retraction::none) ask_back(*lot, nullptr);
+  }
+  finish_if_done(*job);
+}
+
+/// Puts the job on the lists it belongs on; to be called after each change.
+void Scheduler::update(Job& job) {
+  ready_.keep(job, !job.pending.empty());
+  unserved_.keep(job, !job.pending.empty() && job.lots.empty());
+}
+
+void Scheduler::finish_if_done(Job& job) {
+  if (!job.finished()) return;
+  decided_.emplace_back(JobDone{.job = job.id});
+  jobs_.erase(JobId{job.id});
+}
+
+void Scheduler::requeue(Job& job, const PendingRange& range) {
+  if (job.state == JobState::cancelled) return;
+  job.pending.push_front(range);
+  update(job);
+}
+
+std::uint64_t Scheduler::pending_tasks(JobId id) const {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? 0 : found->second.pending.tasks();
+}
+
+// --------------------------------------------------------------------------------------------------------------
+// reports
+
+bool Scheduler::tasks_done(HostId host, LotId lot_id, TaskRange tasks, Nanoseconds busy) {
+  Lot* const lot = lots_.find(lot_id, host);
+  if (lot == nullptr || !take(*lot, tasks)) return false;
+  TaskTime& time = lot->job->task_time;
+  time.record(tasks.count, busy);
+  lot->host->record_speed(static_cast<double>(busy) / static_cast<double>(tasks.count) / time.mean());
+  close_if_settled(*lot);
+  return true;
+}
+
+bool Scheduler::task_died(HostId host, LotId lot_id, std::uint64_t task) {
+  Lot* const lot = lots_.find(lot_id, host);
+  if (lot == nullptr || !take(*lot, {.first = task, .count = 1})) return false;
+  charge(*lot, {.first = task, .count = 1});
+  close_if_settled(*lot);
+  return true;
+}
+
+bool Scheduler::tasks_returned(HostId host, LotId lot_id, TaskRange tasks) {
+  Lot* const lot = lots_.find(lot_id, host);
+  if (lot == nullptr) return false;
+  if (tasks.count > 0) {
+    if (!take(*lot, tasks)) return false;
+    requeue(*lot->job, {.tasks = tasks, .piece_first = lot->piece_first, .attempt = lot->attempt});
+  }
+  settle_retraction(*lot);
+  close_if_settled(*lot);
+  return true;
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// lots
+
+bool Scheduler::take(Lot& lot, TaskRange tasks) {
+  Host& host = *lot.host;
+  host.discount(lot);
+  const bool taken = lot.outstanding.take(tasks);
+  host.count(lot);
+  if (taken) update(host);
+  return taken;
+}
+
+/// Charges an attempt to tasks that left the lot, or leave it with its host.
+void Scheduler::charge(Lot& lot, TaskRange tasks) {
+  Job& job = *lot.job;
+  if (job.state == JobState::cancelled) return;
+  if (lot.attempt < job.options.max_attempts) {
+    requeue(job, {.tasks = tasks, .piece_first = lot.piece_first, .attempt = lot.attempt + 1});
+    return;
+  }
+  for (std::uint64_t task = tasks.first; task != tasks.end(); ++task) {
+    decided_.emplace_back(
+        GiveUp{.job = job.id, .task = task, .attempts = lot.attempt, .lot = lot.id, .host = lot.host->id});
+  }
+}
+
+void Scheduler::close_if_settled(Lot& lot) {
+  if (lot.outstanding.count() == 0) close(lot);
+}
+
+void Scheduler::close(Lot& lot) {
+  Host& host = *lot.host;
+  Job& job = *lot.job;
+  settle_retraction(lot);
+  host.remove(lot);
+  host.lots.erase(lot);
+  job.lots.erase(lot);
+  lots_.close(lot);
+  update(host);
+  update(job);
+  finish_if_done(job);
+}
+
+void Scheduler::ask_back(Lot& lot, Host* thief) {
+  mark(lot, Retraction::asked);
+  lot.thief = thief;
+  if (thief != nullptr) {
+    thief->awaited = &lot;
+    update(*thief);
+  }
+  decided_.emplace_back(RetractLot{.host = lot.host->id, .lot = lot.id});
+}
+
+/// The lot's host has answered, or the lot ends: its thief may look elsewhere.
+void Scheduler::settle_retraction(Lot& lot) {
+  if (lot.retraction != Retraction::asked) return;
+  mark(lot, Retraction::answered);
+  if (lot.thief == nullptr) return;
+  Host& thief = *lot.thief;
+  lot.thief = nullptr;
+  thief.awaited = nullptr;
+  update(thief);
+}
+
+void Scheduler::mark(Lot& lot, Retraction state) {
+  lot.host->discount(lot);
+  lot.retraction = state;
+  lot.host->count(lot);
+  update(*lot.host);
+}
+
+}  // namespace rankpool::scheduler

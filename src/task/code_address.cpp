@@ -1,0 +1,92 @@
+#include <rankpool/detail/code_address.hpp>
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include <rankpool/errors.hpp>
+
+#include "task/module_table.hpp"
+
+namespace rankpool::detail {
+
+namespace {
+
+using task::Module;
+
+std::string hex(std::uint64_t number) {
+  std::array<char, 16> digits{};
+  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
+  return "0x" + std::string(digits.data(), result.ptr);
+}
+
+/// Made once and never changed, so that it is read without a lock; inherited by forked processes.
+const std::vector<Module>& modules() {
+  static const std::vector<Module> snapshot = task::list_modules();
+  return snapshot;
+}
+
+const Module* find_by_address(std::uintptr_t address) {
+  const auto& all = modules();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Module& m) { return address >= m.begin && address < m.end; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+const Module* find_by_id(std::uint64_t id) {
+  const auto& all = modules();
+  const auto found = std::find_if(all.begin(), all.end(), [id](const Module& m) { return m.id == id; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+/// The executable's own name; /proc/self/exe would name whoever asks.
+std::string file_of(const Module& module) {
+  if (!module.executable) return module.file;
+  std::array<char, 4096> path{};
+  const ssize_t length = readlink(module.file.c_str(), path.data(), path.size());
+  return length > 0 ? std::string(path.data(), static_cast<std::size_t>(length)) : module.file;
+}
+
+}  // namespace
+
+void snapshot_modules() { (void)modules(); }
+
+CodeAddress address_of(const void* address) {
+  const auto number = reinterpret_cast<std::uintptr_t>(address);
+  if (const Module* module = find_by_address(number)) return {module->id, number - module->base};
+  Dl_info info{};
+  const bool known = dladdr(address, &info) != 0 && info.dli_fname != nullptr;
+  throw BinaryMismatch(
+      "rankpool: the function at " + hex(number) + " is " +
+      (known ? "in '" + std::string(info.dli_fname) + "', which was loaded after the pool's executors were forked"
+             : "in no library of this process") +
+      ". Link the library, or load it before rankpool::run().");
+}
+
+const void* resolve(CodeAddress address) {
+  const Module* module = find_by_id(address.module);
+  if (module == nullptr) {
+    throw BinaryMismatch("rankpool: a task needs a library that is not the same here: no module with id " +
+                         hex(address.module) + " is loaded (this executable has id " + hex(executable_id()) +
+                         "). Run the same build of the program and its libraries on all nodes.");
+  }
+  const std::uintptr_t number = module->base + address.offset;
+  if (number < module->begin || number >= module->end) {
+    throw BinaryMismatch("rankpool: offset " + hex(address.offset) + " lies outside of '" + file_of(*module) + "'");
+  }
+  return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
+}
+
+std::string module_name(std::uint64_t module) {
+  const Module* found = find_by_id(module);
+  return found != nullptr ? file_of(*found) : "module " + hex(module);
+}
+
+std::uint64_t executable_id() { return modules().front().id; }
+
+}  // namespace rankpool::detail

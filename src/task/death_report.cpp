@@ -1,0 +1,132 @@
+#include "task/death_report.hpp"
+
+#include <csignal>
+#include <optional>
+#include <sstream>
+
+#include <sys/wait.h>
+
+#include <rankpool/errors.hpp>
+
+namespace rankpool::task {
+
+namespace {
+
+// strsignal() speaks the user's language and the messages are searched for.
+const char* known_signal(int signal) {
+  switch (signal) {
+    case SIGHUP:
+      return "SIGHUP (hangup)";
+    case SIGINT:
+      return "SIGINT (interrupt)";
+    case SIGQUIT:
+      return "SIGQUIT (quit)";
+    case SIGILL:
+      return "SIGILL (illegal instruction)";
+    case SIGTRAP:
+      return "SIGTRAP (trace trap)";
+    case SIGABRT:
+      return "SIGABRT (abort)";
+    case SIGBUS:
+      return "SIGBUS (bus error)";
+    case SIGFPE:
+      return "SIGFPE (arithmetic error)";
+    case SIGKILL:
+      return "SIGKILL (killed)";
+    case SIGUSR1:
+      return "SIGUSR1 (user signal 1)";
+    case SIGSEGV:
+      return "SIGSEGV (segmentation fault)";
+    case SIGUSR2:
+      return "SIGUSR2 (user signal 2)";
+    case SIGPIPE:
+      return "SIGPIPE (broken pipe)";
+    case SIGALRM:
+      return "SIGALRM (alarm clock)";
+    case SIGTERM:
+      return "SIGTERM (terminated)";
+    case SIGSTKFLT:
+      return "SIGSTKFLT (coprocessor stack fault)";
+    case SIGXCPU:
+      return "SIGXCPU (CPU time limit exceeded)";
+    case SIGXFSZ:
+      return "SIGXFSZ (file size limit exceeded)";
+    case SIGVTALRM:
+      return "SIGVTALRM (virtual timer)";
+    case SIGPROF:
+      return "SIGPROF (profiling timer)";
+    case SIGIO:
+      return "SIGIO (I/O possible)";
+    case SIGPWR:
+      return "SIGPWR (power failure)";
+    case SIGSYS:
+      return "SIGSYS (bad system call)";
+    default:
+      return nullptr;
+  }
+}
+
+std::optional<int> killing_signal(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return WTERMSIG(wait_status);
+  return std::nullopt;
+}
+
+std::optional<int> exit_code(int wait_status) {
+  if (WIFEXITED(wait_status)) return WEXITSTATUS(wait_status);
+  return std::nullopt;
+}
+
+const char* advice_for(int wait_status) {
+  switch (killing_signal(wait_status).value_or(0)) {
+    case 0:
+      return "a task must return or throw: exit() ends its executor";
+    case SIGKILL:
+    case SIGTERM:
+      return "it was killed from outside or, often, for lack of memory: use fewer processes or set memory_limit, "
+             "then a task gets std::bad_alloc instead";
+    case SIGXCPU:
+      return "the CPU time limit of the process (ulimit -t) is used up";
+    case SIGXFSZ:
+      return "the file size limit of the process (ulimit -f) was reached";
+    case SIGABRT:
+      return "often an uncaught exception in a thread or a noexcept function, or a failed assert";
+    default:
+      return "run it with RANKPOOL_INLINE=1 under a debugger to see where";
+  }
+}
+
+std::string attempts_text(std::uint32_t attempt, std::uint32_t attempts_allowed) {
+  std::string text = "attempt " + std::to_string(attempt) + " of " + std::to_string(attempts_allowed);
+  if (attempt >= attempts_allowed) text += attempts_allowed > 1 ? ", max_attempts used up" : ", max_attempts is 1";
+  return text;
+}
+
+}  // namespace
+
+std::string signal_name(int signal) {
+  if (const char* known = known_signal(signal)) return known;
+  if (signal >= SIGRTMIN && signal <= SIGRTMAX) return "SIGRTMIN+" + std::to_string(signal - SIGRTMIN);
+  return "signal " + std::to_string(signal);
+}
+
+std::string death_text(int wait_status) {
+  if (const auto signal = killing_signal(wait_status)) {
+    return "killed by " + signal_name(*signal) + (WCOREDUMP(wait_status) ? ", core dumped" : "");
+  }
+  if (const auto code = exit_code(wait_status)) return "ended by exit(" + std::to_string(*code) + ")";
+  return "ended with wait status " + std::to_string(wait_status);
+}
+
+std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                               std::uint32_t attempts_allowed) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << "the executor of task " << task << " was " << death_text(report.wait_status) << " on rank " << report.rank
+       << ", host " << report.host << ", slot " << report.slot << ", pid " << report.pid << " ("
+       << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status);
+  return std::make_exception_ptr(WorkerLost(text.str(), {report.rank, report.host, report.slot, task, attempt},
+                                            killing_signal(report.wait_status), exit_code(report.wait_status),
+                                            report.pid));
+}
+
+}  // namespace rankpool::task

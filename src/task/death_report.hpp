@@ -1,0 +1,31 @@
+/// @file
+/// The death of an executor, in words and as the error of the task that ran.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <string>
+
+namespace rankpool::task {
+
+/// What the zygote tells about an executor that ended.
+struct DeathReport {
+  int rank = -1;
+  std::string host;
+  int slot = -1;
+  int pid = 0;
+  int wait_status = 0;  ///< as waitpid() gives it
+};
+
+/// "SIGSEGV (segmentation fault)"; "signal 99" for a number without a name. The same in every locale.
+std::string signal_name(int signal);
+
+/// How a process ended: "killed by SIGSEGV (segmentation fault)", "ended by exit(3)".
+std::string death_text(int wait_status);
+
+/// The WorkerLost of task `task`, whose executor died in its attempt `attempt` (from 1) of `attempts_allowed`: what
+/// happened, where, and what to do about it.
+std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                               std::uint32_t attempts_allowed);
+
+}  // namespace rankpool::task

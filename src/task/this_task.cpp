@@ -1,0 +1,52 @@
+#include "task/this_task.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <rankpool/detail/call_spec.hpp>
+#include <rankpool/this_task.hpp>
+
+namespace rankpool {
+
+namespace task {
+
+namespace {
+
+thread_local const TaskContext* current = nullptr;
+
+const TaskContext& require_task(const char* function) {
+  if (current != nullptr) return *current;
+  throw std::logic_error(std::string("rankpool: this_task::") + function +
+                         "() was called outside a task: it answers only in the thread in which a task runs");
+}
+
+}  // namespace
+
+CurrentTask::CurrentTask(const TaskContext& context) noexcept : previous_(std::exchange(current, &context)) {}
+
+CurrentTask::~CurrentTask() { current = previous_; }
+
+const TaskContext* current_task() noexcept { return current; }
+
+}  // namespace task
+
+std::uint64_t this_task::index() { return task::require_task("index").results->running_task(); }
+
+std::uint32_t this_task::attempt() { return task::require_task("attempt").attempt; }
+
+int this_task::rank() { return task::require_task("rank").rank; }
+
+int this_task::slot() { return task::require_task("slot").slot; }
+
+std::string this_task::host() { return task::require_task("host").host; }
+
+void detail::refuse_inside_task(std::string_view what) {
+  if (task::current_task() == nullptr) return;
+  throw std::logic_error("rankpool: " + std::string(what) +
+                         " was called inside a task. A task can't use a pool: its own executor would have to wait for "
+                         "itself. Return the work to the master, which can map it.");
+}
+
+}  // namespace rankpool

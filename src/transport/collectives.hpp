@@ -1,0 +1,32 @@
+// What all ranks of a communicator do together at start-up and shut-down. Every function is collective.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include <boost/mpi/communicator.hpp>
+
+#include "transport/rank_facts.hpp"
+
+namespace rankpool::transport {
+
+/// Everybody's facts, by rank. Finds out node_group.
+std::vector<RankFacts> gather_facts(const boost::mpi::communicator& communicator, RankFacts mine);
+
+/// The root's bytes on every rank.
+std::vector<std::byte> broadcast_bytes(const boost::mpi::communicator& communicator, std::vector<std::byte> bytes,
+                                       int root);
+
+/// Everybody's bytes, by rank.
+std::vector<std::vector<std::byte>> gather_bytes_everywhere(const boost::mpi::communicator& communicator,
+                                                            const std::vector<std::byte>& mine);
+
+/// Returns when all have called it. Sleeps instead of polling at full speed, as MPI_Barrier does: ranks may wait here
+/// for hours while the others' executors need the CPU.
+void sleeping_barrier(const boost::mpi::communicator& communicator);
+
+/// The communicator of all ranks with the same colour, in this one's order; ranks without a colour get none.
+std::optional<boost::mpi::communicator> split(const boost::mpi::communicator& communicator, std::optional<int> colour);
+
+}  // namespace rankpool::transport

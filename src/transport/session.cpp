@@ -1,0 +1,51 @@
+#include "transport/session.hpp"
+
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+
+namespace rankpool::transport {
+namespace {
+
+std::unique_ptr<boost::mpi::environment> start_mpi() {
+  using boost::mpi::environment;
+  if (environment::finalized()) {
+    throw std::runtime_error(
+        "rankpool cannot start: MPI has been finalised, and cannot be initialised twice in one "
+        "process. Call rankpool before MPI_Finalize.");
+  }
+  if (environment::initialized()) return nullptr;
+  // Not MPI_Abort when an exception is flying: the pool itself ends the job, with a message and a status.
+  constexpr bool abort_on_exception = false;
+  return std::make_unique<environment>(boost::mpi::threading::multiple, abort_on_exception);
+}
+
+}  // namespace
+
+MpiSession& MpiSession::start() {
+  static MpiSession session;
+  return session;
+}
+
+MpiSession::MpiSession() : environment_(start_mpi()) {}
+
+void MpiSession::require_thread_multiple() const {
+  if (any_thread_may_call()) return;
+  std::ostringstream text;
+  text
+      << "rankpool::run() needs MPI_THREAD_MULTIPLE, but MPI was started with MPI_THREAD_"
+      << (thread_level() == boost::mpi::threading::single     ? "SINGLE"
+          : thread_level() == boost::mpi::threading::funneled ? "FUNNELED"
+                                                              : "SERIALIZED")
+      << ": the pool works in a thread of its own while yours does something else. Let run() start MPI, or call "
+         "MPI_Init_thread(…, MPI_THREAD_MULTIPLE, …) before it; or use Pool::open(), which makes do with any level and "
+         "then calls MPI only inside calls on the pool, from the thread that initialised MPI.";
+  throw std::runtime_error(text.str());
+}
+
+void MpiSession::abort(int status) const {
+  boost::mpi::environment::abort(status);
+  std::_Exit(status);  // MPI_Abort may return
+}
+
+}  // namespace rankpool::transport

@@ -1,0 +1,40 @@
+// MPI itself: started at most once per process, finalised at exit by whoever started it.
+#pragma once
+
+#include <boost/mpi/communicator.hpp>
+#include <boost/mpi/environment.hpp>
+
+#include <memory>
+
+namespace rankpool::transport {
+
+class MpiSession {
+ public:
+  /// Starts MPI with MPI_THREAD_MULTIPLE unless it runs already. The first call decides who finalises: if it started
+  /// MPI, the process does so when its static objects are destroyed. Later calls return the same session.
+  /// @throws std::runtime_error if MPI has been finalised.
+  static MpiSession& start();
+
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  [[nodiscard]] bool started_here() const { return environment_ != nullptr; }
+  [[nodiscard]] boost::mpi::threading::level thread_level() const { return boost::mpi::environment::thread_level(); }
+  [[nodiscard]] bool any_thread_may_call() const { return thread_level() == boost::mpi::threading::multiple; }
+
+  /// @throws std::runtime_error that says what a lower level means and what to do.
+  void require_thread_multiple() const;
+
+  [[nodiscard]] const boost::mpi::communicator& world() const { return world_; }
+
+  /// Ends all ranks of the job at once.
+  [[noreturn]] void abort(int status) const;
+
+ private:
+  MpiSession();
+
+  std::unique_ptr<boost::mpi::environment> environment_;
+  boost::mpi::communicator world_;
+};
+
+}  // namespace rankpool::transport

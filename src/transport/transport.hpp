@@ -1,0 +1,60 @@
+// Messages of any size between the ranks of a communicator, in order per pair of ranks. One thread at a time uses a
+// transport.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace boost::mpi {
+class communicator;
+}
+
+namespace rankpool::transport {
+
+struct TransportLimits {
+  /// MPI counts in int, and some of its layers mishandle more than 1 GiB: larger messages travel in parts.
+  std::size_t part_bytes = std::size_t{1} << 30;
+  /// MPI sends to one peer at a time; more wait here. A peer that stops receiving must not exhaust MPI's resources.
+  std::size_t sends_per_peer = 16;
+};
+
+class Transport {
+ public:
+  /// Called with the source and the message; the bytes live until it returns. It may send.
+  using Receiver = std::function<void(int source, std::span<const std::byte> message)>;
+
+  /// Collective: duplicates the communicator. With only MPI_THREAD_SINGLE or _FUNNELED, all members must be called from
+  /// the thread that initialised MPI.
+  explicit Transport(const boost::mpi::communicator& communicator, TransportLimits limits = {});
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  [[nodiscard]] int rank() const;
+  [[nodiscard]] int size() const;
+
+  /// Starts sending; returns at once. @throws std::runtime_error naming both ranks if MPI reports an error, as do all
+  /// functions here.
+  void send(int peer, std::vector<std::byte>&& message);
+  /// An empty vector, with a used one's memory where there is one.
+  [[nodiscard]] std::vector<std::byte> buffer();
+
+  /// Receives what has arrived, and pushes what is being sent. Not from inside `receive`.
+  /// @returns whether anything was received.
+  bool poll(const Receiver& receive);
+  /// Pushes what is being sent.
+  void progress();
+  [[nodiscard]] bool all_sent() const;
+  /// Waits until all is sent: the peers must be receiving. @returns false if `limit` passes first.
+  bool flush(std::chrono::nanoseconds limit);
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace rankpool::transport

@@ -1,0 +1,255 @@
+#include "wire/codec.hpp"
+
+#include <concepts>
+#include <limits>
+#include <type_traits>
+
+namespace rankpool::wire {
+namespace {
+
+enum class Type : std::uint32_t {
+  open_call = 1,
+  close_call,
+  run_lot,
+  retract_lot,
+  stop,
+  results = 64,
+  task_failed,
+  task_died,
+  tasks_returned,
+  retracted,
+  initializer_failed,
+  executors,
+  broken,
+};
+
+// Not a valid length or type, so that a decoder that has lost its place finds out at once.
+constexpr std::uint32_t frame_mark = 0x6b6e6172;
+
+struct FrameHeader {
+  std::uint32_t type = 0;
+  std::uint32_t mark = frame_mark;
+  std::uint64_t length = 0;
+};
+static_assert(sizeof(FrameHeader) == 16 && std::has_unique_object_representations_v<FrameHeader>);
+
+// The one list of each message's fields, in the order they travel; encoder and decoder both walk it.
+template <class M>
+constexpr Type type_of = Type{};
+template <class M>
+struct Fields;
+
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are names and lists of members
+#define RANKPOOL_WIRE(Message, type, ...)       \
+  template <>                                   \
+  constexpr Type type_of<Message> = Type::type; \
+  template <>                                   \
+  struct Fields<Message> {                      \
+    template <class M>                          \
+    static auto of(M& m) {                      \
+      return std::tie(__VA_ARGS__);             \
+    }                                           \
+  };
+RANKPOOL_WIRE(OpenCall, open_call, m.call, m.kernel_module, m.kernel_offset, m.module_name, m.callable, m.input_stride,
+              m.schedule, m.chunksize)
+RANKPOOL_WIRE(CloseCall, close_call, m.call)
+RANKPOOL_WIRE(RunLot, run_lot, m.lot, m.call, m.first, m.count, m.attempt, m.executors, m.total, m.offsets, m.inputs)
+RANKPOOL_WIRE(RetractLot, retract_lot, m.lot)
+RANKPOOL_WIRE(Stop, stop, m.mode)
+RANKPOOL_WIRE(Results, results, m.lot, m.first, m.count, m.nanoseconds, m.encoded)
+RANKPOOL_WIRE(TaskFailed, task_failed, m.lot, m.task, m.nanoseconds, m.rank, m.slot, m.image)
+RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status)
+RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
+RANKPOOL_WIRE(Retracted, retracted, m.lot)
+RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
+RANKPOOL_WIRE(Executors, executors, m.count)
+RANKPOOL_WIRE(Broken, broken, m.reason)
+#undef RANKPOOL_WIRE
+// NOLINTEND(bugprone-macro-parentheses)
+
+class Writer {
+ public:
+  explicit Writer(std::vector<std::byte>& to) : to_(to) {}
+
+  template <class Number>
+  requires std::integral<Number> || std::is_enum_v<Number>
+  void put(Number value) { put_raw(std::as_bytes(std::span(&value, 1))); }
+
+  void put(Bytes bytes) {
+    put(std::uint64_t{bytes.size()});
+    put_raw(bytes);
+  }
+
+  void put(const std::string& text) { put(std::as_bytes(std::span(text))); }
+
+  void put(const Offsets& offsets) {
+    put(std::uint64_t{offsets.raw().size()});
+    if (offsets.empty()) return;
+    const std::uint64_t base = offsets[0];
+    if (base == 0) return put_raw(offsets.raw());
+    for (std::size_t i = 0; i < offsets.size(); ++i) put(offsets[i] - base);
+  }
+
+ private:
+  void put_raw(Bytes bytes) { to_.insert(to_.end(), bytes.begin(), bytes.end()); }
+
+  std::vector<std::byte>& to_;
+};
+
+class Reader {
+ public:
+  explicit Reader(Bytes from) : rest_(from) {}
+
+  template <std::integral Number>
+  void get(Number& value) {
+    const Bytes raw = take(sizeof value);
+    std::memcpy(&value, raw.data(), sizeof value);
+  }
+
+  void get(Schedule& value) { value = enumerator(Schedule::factoring, "schedule"); }
+  void get(StopMode& value) { value = enumerator(StopMode::kill, "stop mode"); }
+  void get(Bytes& value) { value = take_block(); }
+  void get(Offsets& value) { value = Offsets(take_block()); }
+
+  void get(std::string& value) {
+    const Bytes raw = take_block();
+    value.assign(reinterpret_cast<const char*>(raw.data()), raw.size());  // NOLINT: bytes of a text
+  }
+
+  void expect_end() const {
+    if (!rest_.empty()) throw Malformed("a message is " + std::to_string(rest_.size()) + " bytes too long");
+  }
+
+ private:
+  Bytes take_block() {
+    std::uint64_t size = 0;
+    get(size);
+    return take(size);
+  }
+
+  Bytes take(std::uint64_t size) {
+    if (size > rest_.size()) {
+      throw Malformed("a message is truncated: " + std::to_string(size) + " bytes expected, " +
+                      std::to_string(rest_.size()) + " left");
+    }
+    const Bytes taken = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return taken;
+  }
+
+  template <class Enum>
+  Enum enumerator(Enum last, const char* what) {
+    std::underlying_type_t<Enum> raw{};
+    get(raw);
+    if (raw > static_cast<std::underlying_type_t<Enum>>(last)) {
+      throw Malformed("a message has " + std::string(what) + " " + std::to_string(raw) + ", which does not exist");
+    }
+    return static_cast<Enum>(raw);
+  }
+
+  Bytes rest_;
+};
+
+void check_range(std::uint64_t first, std::uint64_t count, const char* what) {
+  if (count == 0 || first > std::numeric_limits<std::uint64_t>::max() - count) {
+    throw Malformed(std::string(what) + " has the nonsensical range of " + std::to_string(count) + " tasks from " +
+                    std::to_string(first));
+  }
+}
+
+template <class Message>
+void check(const Message&) {}
+
+void check(const RunLot& lot) {
+  check_range(lot.first, lot.count, "a lot");
+  if (lot.attempt == 0) throw Malformed("a lot has attempt 0");
+  if (lot.offsets.empty()) return;
+  const Offsets& offsets = lot.offsets;
+  if (offsets.raw().size() % sizeof(std::uint64_t) != 0 || offsets.size() - 1 != lot.count) {
+    throw Malformed("a lot of " + std::to_string(lot.count) + " tasks has " + std::to_string(offsets.raw().size()) +
+                    " bytes of offsets");
+  }
+  for (std::size_t i = 0; i < lot.count; ++i) {
+    if (offsets[i] > offsets[i + 1]) throw Malformed("a lot's offsets are out of order");
+  }
+  if (offsets[0] != 0 || offsets[lot.count] != lot.inputs.size()) {
+    throw Malformed("a lot's offsets do not match its " + std::to_string(lot.inputs.size()) + " bytes of input");
+  }
+}
+
+void check(const Results& results) { check_range(results.first, results.count, "a run of results"); }
+void check(const TasksReturned& returned) { check_range(returned.first, returned.count, "a return"); }
+
+template <class Message>
+void encode_frame(std::vector<std::byte>& to, const Message& message) {
+  const std::size_t start = to.size();
+  // Room for every message's numbers, so that a big payload never makes the buffer grow (and move) twice.
+  constexpr std::size_t most_small_fields = 128;
+  const std::size_t needed = start + sizeof(FrameHeader) + most_small_fields + payload_size(message);
+  if (payload_size(message) > to.capacity()) to.reserve(needed);
+  to.resize(start + sizeof(FrameHeader));
+  Writer writer(to);
+  std::apply([&](const auto&... field) { (writer.put(field), ...); }, Fields<Message>::of(message));
+  const FrameHeader header{.type = static_cast<std::uint32_t>(type_of<Message>),
+                           .length = to.size() - start - sizeof(FrameHeader)};
+  std::memcpy(to.data() + start, &header, sizeof header);
+}
+
+template <class Message>
+Message decode_body(Bytes body) {
+  Message message;
+  Reader reader(body);
+  std::apply([&](auto&... field) { (reader.get(field), ...); }, Fields<Message>::of(message));
+  reader.expect_end();
+  check(message);
+  return message;
+}
+
+template <class Variant>
+struct Decoder;
+
+template <class... Messages>
+struct Decoder<std::variant<Messages...>> {
+  static std::variant<Messages...> decode(Bytes& rest) {
+    FrameHeader header;
+    if (rest.size() < sizeof header) throw Malformed("a frame's header is truncated");
+    std::memcpy(&header, rest.data(), sizeof header);
+    if (header.mark != frame_mark) throw Malformed("a frame without its mark");
+    if (header.length > rest.size() - sizeof header) throw Malformed("a frame is truncated");
+    const Bytes body = rest.subspan(sizeof header, header.length);
+    std::variant<Messages...> decoded;
+    const bool known = (decode_if<Messages>(header, body, decoded) || ...);
+    if (!known) throw Malformed("a frame has type " + std::to_string(header.type) + ", which is not expected here");
+    rest = rest.subspan(sizeof header + header.length);
+    return decoded;
+  }
+
+ private:
+  template <class Message>
+  static bool decode_if(const FrameHeader& header, Bytes body, std::variant<Messages...>& decoded) {
+    if (header.type != static_cast<std::uint32_t>(type_of<Message>)) return false;
+    decoded = decode_body<Message>(body);
+    return true;
+  }
+};
+
+}  // namespace
+
+void encode(std::vector<std::byte>& to, const OpenCall& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const CloseCall& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const RunLot& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const RetractLot& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Stop& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Results& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const TaskFailed& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const TaskDied& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const TasksReturned& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Retracted& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const InitializerFailed& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Executors& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
+
+ToLeader decode_for_leader(Bytes& rest) { return Decoder<ToLeader>::decode(rest); }
+ToMaster decode_for_master(Bytes& rest) { return Decoder<ToMaster>::decode(rest); }
+
+}  // namespace rankpool::wire

@@ -1,0 +1,137 @@
+// The messages between the master and the leader rank of each other node.
+//
+//   master ── OpenCall, CloseCall, RunLot, RetractLot, Stop ──► leader
+//   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken ── leader
+//
+// Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
+// the machine's own byte order: all ranks run the same executable.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <tuple>
+#include <variant>
+
+#include <rankpool/detail/call.hpp>
+#include <rankpool/options.hpp>
+
+namespace rankpool::wire {
+
+using detail::Bytes;
+
+/// Offsets of encoded tasks, perhaps unaligned: a view of the sender's table or of a received message. They travel
+/// relative to the first one.
+class Offsets {
+ public:
+  Offsets() = default;
+  explicit Offsets(std::span<const std::uint64_t> table) : raw_(std::as_bytes(table)) {}
+  explicit Offsets(Bytes raw) : raw_(raw) {}
+
+  [[nodiscard]] std::size_t size() const { return raw_.size() / sizeof(std::uint64_t); }
+  [[nodiscard]] bool empty() const { return raw_.empty(); }
+  [[nodiscard]] Bytes raw() const { return raw_; }
+  [[nodiscard]] std::uint64_t operator[](std::size_t i) const {
+    std::uint64_t value = 0;
+    std::memcpy(&value, raw_.data() + i * sizeof value, sizeof value);
+    return value;
+  }
+
+ private:
+  Bytes raw_;
+};
+
+struct OpenCall {
+  std::uint64_t call = 0;
+  std::uint64_t kernel_module = 0;
+  std::uint64_t kernel_offset = 0;
+  std::string module_name;
+  Bytes callable;
+  std::uint64_t input_stride = 0;
+  Schedule schedule = Schedule::automatic;
+  std::uint64_t chunksize = 0;
+};
+
+struct CloseCall {
+  std::uint64_t call = 0;
+};
+
+struct RunLot {
+  std::uint64_t lot = 0;
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint32_t attempt = 1;
+  std::uint32_t executors = 1;
+  std::uint64_t total = 0;
+  Offsets offsets;  ///< variable stride: count + 1 of them, the first being that of inputs.data(); else none
+  Bytes inputs;
+};
+
+struct RetractLot {
+  std::uint64_t lot = 0;
+};
+
+enum class StopMode : std::uint8_t { finish, kill };
+
+struct Stop {
+  StopMode mode = StopMode::finish;
+};
+
+struct Results {
+  std::uint64_t lot = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::int64_t nanoseconds = 0;
+  Bytes encoded;
+};
+
+struct TaskFailed {
+  std::uint64_t lot = 0;
+  std::uint64_t task = 0;
+  std::int64_t nanoseconds = 0;
+  std::int32_t rank = 0;
+  std::int32_t slot = 0;
+  Bytes image;
+};
+
+struct TaskDied {
+  std::uint64_t lot = 0;
+  std::uint64_t task = 0;
+  std::int32_t rank = 0;
+  std::string host;
+  std::int32_t slot = 0;
+  std::int32_t pid = 0;
+  std::int32_t wait_status = 0;
+};
+
+struct TasksReturned {
+  std::uint64_t lot = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+struct Retracted {
+  std::uint64_t lot = 0;
+};
+
+struct InitializerFailed {
+  std::int32_t rank = 0;
+  std::int32_t slot = 0;
+  Bytes image;
+};
+
+struct Executors {
+  std::uint32_t count = 0;
+};
+
+struct Broken {
+  std::string reason;
+};
+
+using ToLeader = std::variant<OpenCall, CloseCall, RunLot, RetractLot, Stop>;
+using ToMaster =
+    std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken>;
+
+}  // namespace rankpool::wire

@@ -1,0 +1,232 @@
+#include "worker/worker.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <thread>
+
+#include "transport/backoff.hpp"
+#include "transport/outbox.hpp"
+#include "wire/codec.hpp"
+#include "worker/lot_table.hpp"
+
+namespace rankpool::worker {
+namespace {
+
+// While a large message is on its way, MPI moves it only when it is called.
+constexpr std::chrono::microseconds sending_sleep{100};
+
+// The master asks for a stop when it has all it wants: what it does not collect by then is of no use.
+constexpr std::chrono::seconds last_words{2};
+
+/// Tells the master what happens on the host.
+class Reporter final : public host::HostListener {
+ public:
+  Reporter(transport::Transport& transport, int master, LotTable& lots)
+      : outbox_(transport), master_(master), lots_(lots) {}
+
+  void on_results(host::LotId lot, std::uint64_t first, std::uint64_t count, std::int64_t nanoseconds,
+                  detail::Bytes encoded) override {
+    tell(wire::Results{.lot = lot, .first = first, .count = count, .nanoseconds = nanoseconds, .encoded = encoded});
+    lots_.account(lot, count);
+  }
+
+  void on_task_failed(host::LotId lot, std::uint64_t task, std::int64_t nanoseconds, host::Place place,
+                      detail::Bytes image) override {
+    tell(wire::TaskFailed{
+        .lot = lot, .task = task, .nanoseconds = nanoseconds, .rank = place.rank, .slot = place.slot, .image = image});
+    lots_.account(lot, 1);
+  }
+
+  void on_task_died(host::LotId lot, std::uint64_t task, const task::DeathReport& report) override {
+    tell(wire::TaskDied{.lot = lot,
+                        .task = task,
+                        .rank = report.rank,
+                        .host = report.host,
+                        .slot = report.slot,
+                        .pid = report.pid,
+                        .wait_status = report.wait_status});
+    lots_.account(lot, 1);
+  }
+
+  void on_tasks_returned(host::LotId lot, std::uint64_t first, std::uint64_t count) override {
+    tell(wire::TasksReturned{.lot = lot, .first = first, .count = count});
+    lots_.account(lot, count);
+  }
+
+  void on_retracted(host::LotId lot) override { tell(wire::Retracted{.lot = lot}); }
+  void on_initializer_failed(host::Place place, detail::Bytes image) override {
+    tell(wire::InitializerFailed{.rank = place.rank, .slot = place.slot, .image = image});
+  }
+
+  void on_executors(std::uint32_t count) override { tell(wire::Executors{.count = count}); }
+  void on_broken(const std::string& reason) override { tell(wire::Broken{.reason = reason}); }
+
+  void flush() { outbox_.flush(); }
+
+ private:
+  template <class Message>
+  void tell(const Message& message) {
+    outbox_.add(master_, message);
+  }
+
+  transport::Outbox outbox_;
+  int master_;
+  LotTable& lots_;
+};
+
+class Worker {
+ public:
+  Worker(host::Host& host, transport::Transport& transport, int master)
+      : host_(host), transport_(transport), master_(master), lots_(host), reporter_(transport, master, lots_) {}
+
+  void run() {
+    reporter_.on_executors(host_.executors());
+    transport::Backoff backoff;
+    for (;;) {
+      const bool active = step();
+      if (state_ == State::stopping) break;
+      if (active) {
+        backoff.reset();
+      } else {
+        sleep(backoff.next());
+      }
+    }
+    stop();
+  }
+
+ private:
+  enum class State {
+    serving,
+    broken,    ///< the executors are dead and the master knows; waits for the stop
+    stopping,  ///< the master said so
+  };
+
+  bool step() {
+    const bool received = transport_.poll([this](int source, detail::Bytes message) { receive(source, message); });
+    const bool reported = state_ == State::serving && guarded([this] {
+                            const bool any = host_.poll(reporter_);
+                            lots_.release_ended();
+                            return any;
+                          });
+    reporter_.flush();
+    transport_.progress();
+    return received || reported;
+  }
+
+  void sleep(std::chrono::nanoseconds limit) {
+    if (!transport_.all_sent()) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
+    if (limit.count() <= 0) return;
+    if (state_ == State::serving) return host_.wait(limit);
+    std::this_thread::sleep_for(limit);
+  }
+
+  void receive(int source, detail::Bytes message) {
+    if (source != master_) return;
+    guarded([&] {
+      wire::for_each_to_leader(message, [this](const auto& order) { obey(order); });
+      return true;
+    });
+  }
+
+  // Runs what may fail on this node alone.
+  template <class Action>
+  bool guarded(const Action& action) {
+    try {
+      return action();
+    } catch (const std::exception& error) {
+      break_down(error.what());
+    } catch (...) {
+      break_down("an unknown error");
+    }
+    return true;
+  }
+
+  // Nothing of this node may still run when the master hears of it and gives the tasks to others.
+  void break_down(const std::string& reason) {
+    if (state_ != State::serving) return;
+    state_ = State::broken;
+    std::string all = reason;
+    try {
+      host_.kill();
+    } catch (const std::exception& error) {
+      all += std::string("; and its executors could not be ended: ") + error.what();
+    }
+    reporter_.on_broken(all);
+  }
+
+  void obey(const wire::OpenCall& order) {
+    if (state_ != State::serving) return;
+    lots_.open_call(order.call, order.input_stride);
+    host::CallImage call;
+    call.id = order.call;
+    call.kernel.module = order.kernel_module;
+    call.kernel.offset = order.kernel_offset;
+    call.module_name = order.module_name;
+    call.callable.assign(order.callable.begin(), order.callable.end());
+    call.input_stride = order.input_stride;
+    call.schedule = order.schedule;
+    call.chunksize = order.chunksize;
+    host_.open_call(call);
+  }
+
+  void obey(const wire::CloseCall& order) {
+    if (state_ != State::serving) return;
+    lots_.close_call(order.call);
+    host_.close_call(order.call);
+  }
+
+  void obey(const wire::RunLot& order) {
+    if (state_ == State::serving) host_.post(lots_.admit(order));
+  }
+
+  void obey(const wire::RetractLot& order) {
+    if (state_ != State::serving) return;
+    if (lots_.contains(order.lot)) {
+      host_.retract(order.lot);
+    } else {
+      reporter_.on_retracted(order.lot);  // it has ended, and the reports of that are before this one
+    }
+  }
+
+  void obey(const wire::Stop& order) {
+    executors_left_ = state_ == State::serving;
+    how_to_stop_ = order.mode;
+    state_ = State::stopping;
+  }
+
+  void stop() {
+    if (how_to_stop_ == wire::StopMode::kill) {
+      if (executors_left_) host_.kill();
+      return;
+    }
+    if (executors_left_) {
+      host_.shut_down();
+      host_.poll(reporter_);
+    }
+    reporter_.flush();
+    transport_.flush(last_words);
+  }
+
+  host::Host& host_;
+  transport::Transport& transport_;
+  int master_;
+  LotTable lots_;
+  Reporter reporter_;
+  State state_ = State::serving;
+  bool executors_left_ = true;
+  wire::StopMode how_to_stop_ = wire::StopMode::finish;
+};
+
+}  // namespace
+
+void serve(host::Host& host, transport::Transport& transport, int master) {
+  try {
+    Worker(host, transport, master).run();
+  } catch (...) {
+    host.kill();
+    throw;
+  }
+}
+
+}  // namespace rankpool::worker

@@ -1,0 +1,173 @@
+// The pool's costs, one JSON line per figure:
+//
+//   bench_workloads [figure...]        ./bench_workloads map apply; under mpirun the same
+//
+// map       x*x over 1,000,000 doubles, default chunks
+// dispatch  the same over 100,000, chunksize 1
+// apply     one task after another
+// work      20,000 tasks of 100 us, default chunks and chunksize 1: efficiency
+// heavy     the same total, heavy-tailed lengths
+// payload   500 tasks, 1 MB there and back
+// idle      CPU time of all processes while the pool is open and idle for 3 s
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <rankpool/rankpool.hpp>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double square(double x) { return x * x; }
+
+double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// CPU time, not wall time: a task that is pre-empted does not get its work for free.
+double burn(double microseconds) {
+  const double end = thread_cpu_seconds() + microseconds * 1e-6;
+  while (thread_cpu_seconds() < end) {
+  }
+  return microseconds;
+}
+
+std::vector<double> echo(const std::vector<double>& values) { return values; }
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Median of several runs after one that warms up.
+double median_seconds(int runs, const std::function<void()>& work) {
+  work();
+  std::vector<double> times(static_cast<std::size_t>(runs));
+  for (double& time : times) time = seconds_of(work);
+  std::ranges::sort(times);
+  return times[times.size() / 2];
+}
+
+void emit(const rankpool::Pool& pool, const char* workload, long tasks, double seconds, const std::string& extra = {}) {
+  std::printf("{\"peer\": \"rankpool\", \"workload\": \"%s\", \"tasks\": %ld, \"seconds\": %.6f, \"per_task_us\": %.4f, "
+              "\"executors\": %d%s}\n",
+              workload, tasks, seconds, seconds * 1e6 / static_cast<double>(tasks), pool.processes(), extra.c_str());
+  std::fflush(stdout);
+}
+
+void map(rankpool::Pool& pool) {
+  std::vector<double> input(1'000'000);
+  for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<double>(i);
+  const auto run = [&](const auto& f) {
+    return median_seconds(9, [&] {
+      if (pool.map(f, input).back() != square(input.back())) std::abort();
+    });
+  };
+  emit(pool, "W1", 1'000'000, run(square), ", \"callable\": \"function\"");
+  emit(pool, "W1", 1'000'000, run(rankpool::fn<square>), ", \"callable\": \"fn\"");
+}
+
+void dispatch(rankpool::Pool& pool) {
+  const std::vector<double> input(100'000, 3.0);
+  emit(pool, "W2", 100'000, median_seconds(9, [&] { pool.map(square, input, {.chunksize = 1}); }));
+}
+
+void apply(rankpool::Pool& pool) {
+  constexpr int calls = 20'000;
+  emit(pool, "W3", calls, median_seconds(5, [&] {
+         for (int i = 0; i < calls; ++i) pool.apply(square, 2.0);
+       }));
+}
+
+void efficiency(rankpool::Pool& pool, const char* workload, const std::vector<double>& costs) {
+  double total = 0;
+  for (const double cost : costs) total += cost * 1e-6;
+  for (const int chunksize : {0, 1}) {
+    const double seconds = median_seconds(3, [&] { pool.map(burn, costs, {.chunksize = chunksize}); });
+    const double efficiency = total / (seconds * pool.processes());
+    emit(pool, workload, static_cast<long>(costs.size()), seconds,
+         ", \"chunksize\": " + std::to_string(chunksize) + ", \"efficiency\": " + std::to_string(efficiency));
+  }
+}
+
+void work(rankpool::Pool& pool) { efficiency(pool, "W4", std::vector<double>(20'000, 100.0)); }
+
+std::uint64_t splitmix(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9E3779B97F4A7C15ULL);
+  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
+  return z ^ (z >> 31U);
+}
+
+// Truncated Pareto (alpha 1.3, at most 500 times the least), scaled to a mean of 100 us.
+void heavy(rankpool::Pool& pool) {
+  std::vector<double> costs(20'000);
+  std::uint64_t state = 20240607;
+  double sum = 0;
+  for (double& cost : costs) {
+    const double u = (static_cast<double>(splitmix(state) >> 11U) + 0.5) * 0x1p-53;
+    cost = std::min(std::pow(u, -1.0 / 1.3), 500.0);
+    sum += cost;
+  }
+  for (double& cost : costs) cost *= 100.0 * static_cast<double>(costs.size()) / sum;
+  efficiency(pool, "W4b", costs);
+}
+
+void payload(rankpool::Pool& pool) {
+  constexpr int tasks = 500;
+  constexpr std::size_t doubles = 131'072;
+  const std::vector<std::vector<double>> input(tasks, std::vector<double>(doubles, 1.5));
+  const double seconds = median_seconds(5, [&] { pool.map(echo, input); });
+  const double gigabytes = 2.0 * tasks * doubles * sizeof(double) * 1e-9;
+  emit(pool, "W5", tasks, seconds, ", \"gb_per_s\": " + std::to_string(gigabytes / seconds));
+}
+
+/// CPU seconds used so far by `pid` and all that descend from it.
+double cpu_of_tree(int pid) {
+  double seconds = 0;
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/schedstat");
+  double nanoseconds = 0;
+  if (stat >> nanoseconds) seconds += nanoseconds * 1e-9;
+  std::ifstream children("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+  for (int child = 0; children >> child;) seconds += cpu_of_tree(child);
+  return seconds;
+}
+
+void idle(rankpool::Pool& pool) {
+  pool.apply(square, 1.0);
+  const int root = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ? getppid() : getpid();
+  const double before = cpu_of_tree(root);
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  emit(pool, "W7", 1, cpu_of_tree(root) - before);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::pair<std::string, std::function<void(rankpool::Pool&)>>> figures{
+      {"map", map}, {"dispatch", dispatch}, {"apply", apply}, {"work", work}, {"heavy", heavy}, {"payload", payload},
+      {"idle", idle}};
+  const std::set<std::string> wanted(argv + 1, argv + argc);
+  return rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
+    for (const auto& [name, figure] : figures) {
+      if (wanted.empty() || wanted.contains(name)) figure(pool);
+    }
+  });
+}

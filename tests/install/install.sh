@@ -1,0 +1,6 @@
+#!/bin/sh
+# install.sh <cmake> <build directory> <prefix>
+set -eu
+
+rm -rf "$3"
+"$1" --install "$2" --prefix "$3"

@@ -1,0 +1,303 @@
+// An MPI program: every rank runs every test, in step.
+#include "transport/transport.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <iostream>
+#include <numeric>
+#include <string>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <boost/mpi/collectives.hpp>
+
+#include "transport/backoff.hpp"
+#include "transport/collectives.hpp"
+#include "transport/outbox.hpp"
+#include "transport/session.hpp"
+
+namespace {
+
+using namespace rankpool::transport;  // NOLINT(google-build-using-namespace)
+namespace wire = rankpool::wire;
+using namespace std::chrono_literals;
+using Buffer = std::vector<std::byte>;
+using Clock = std::chrono::steady_clock;
+
+const boost::mpi::communicator& world() { return MpiSession::start().world(); }
+
+Buffer pattern(std::size_t size, unsigned seed) {
+  Buffer bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>((i * 31 + i / 4096 + seed) & 0xff);
+  return bytes;
+}
+
+/// Polls until `done`, which a hang in the transport never reaches.
+template <class Done>
+bool poll_until(Transport& transport, const Transport::Receiver& receive, const Done& done) {
+  const auto deadline = Clock::now() + 30s;
+  while (!done()) {
+    if (!transport.poll(receive)) std::this_thread::yield();
+    if (Clock::now() > deadline) return false;
+  }
+  return true;
+}
+
+/// Sends `messages` from every rank to every rank, itself included, and checks that all arrive, whole and in order.
+using Sizes = std::vector<std::size_t>;
+
+void all_to_all(const Sizes& sizes, TransportLimits limits = {}) {
+  Transport transport(world(), limits);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    for (int peer = 0; peer < transport.size(); ++peer) {
+      transport.send(peer,
+                     pattern(sizes[i], static_cast<unsigned>(i + 7 * static_cast<std::size_t>(transport.rank()))));
+    }
+  }
+  std::vector<std::size_t> received(static_cast<std::size_t>(transport.size()));
+  const auto receive = [&](int source, std::span<const std::byte> message) {
+    const std::size_t i = received[static_cast<std::size_t>(source)]++;
+    ASSERT_LT(i, sizes.size());
+    const Buffer expected = pattern(sizes[i], static_cast<unsigned>(i + 7 * static_cast<std::size_t>(source)));
+    ASSERT_TRUE(std::ranges::equal(message, expected)) << "message " << i << " from rank " << source;
+  };
+  EXPECT_TRUE(poll_until(transport, receive, [&] {
+    return transport.all_sent() && std::ranges::all_of(received, [&](std::size_t n) { return n == sizes.size(); });
+  }));
+  world().barrier();
+}
+
+TEST(Transport, small_messages_arrive_in_order) { all_to_all(Sizes{1, 2, 0, 64, 100, 0, 4000, 5}); }
+
+TEST(Transport, large_messages_arrive_whole_and_in_order_with_small_ones) {
+  all_to_all(Sizes{3, 20'000'000, 5, 300'000, 1});
+}
+
+TEST(Transport, messages_over_the_limit_travel_in_parts) {
+  all_to_all(Sizes{10, 1000, 1001, 5, 999'999, 2, 4'000, 250'000}, TransportLimits{.part_bytes = 1000});
+}
+
+TEST(Transport, parts_of_a_rendezvous_size_are_joined) {
+  all_to_all(Sizes{1, 5'000'000, 2, 2'000'001, 1'000'000},
+             TransportLimits{.part_bytes = 1'000'000, .sends_per_peer = 2});
+}
+
+TEST(Transport, many_messages_wait_for_their_turn_in_order) {
+  std::vector<std::size_t> sizes(3000);
+  for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] = i % 7 == 0 ? 9000 : i % 50;
+  all_to_all(sizes, TransportLimits{.sends_per_peer = 3});
+}
+
+TEST(Transport, an_unknown_peer_is_refused) {
+  Transport transport(world());
+  EXPECT_THROW(transport.send(transport.size(), Buffer{}), std::invalid_argument);
+  EXPECT_THROW(transport.send(-1, Buffer{}), std::invalid_argument);
+}
+
+TEST(Transport, a_receiver_may_send) {
+  Transport transport(world());
+  const int next = (transport.rank() + 1) % transport.size();
+  constexpr std::size_t laps = 100;
+  const std::size_t hops = laps * static_cast<std::size_t>(transport.size());
+  std::size_t received = 0;
+  // The message grows by a byte with each hop.
+  const auto pass_on = [&](int /*source*/, std::span<const std::byte> message) {
+    ++received;
+    if (message.size() < hops) transport.send(next, Buffer(message.size() + 1));
+  };
+  if (transport.rank() == 0) transport.send(next, Buffer(1));
+  EXPECT_TRUE(poll_until(transport, pass_on, [&] { return received == laps && transport.all_sent(); }));
+  world().barrier();
+}
+
+TEST(Transport, flush_waits_for_a_slow_receiver_or_gives_up) {
+  Transport transport(world());
+  bool arrived = false;
+  const auto receive = [&](int, std::span<const std::byte> message) { arrived = message.size() == 20'000'000; };
+  if (transport.rank() == 0) {
+    transport.send(1, pattern(20'000'000, 3));
+    EXPECT_FALSE(transport.flush(20ms));
+    world().barrier();  // only now does the peer receive
+    EXPECT_TRUE(transport.flush(20s));
+  } else {
+    world().barrier();
+    if (transport.rank() == 1) {
+      EXPECT_TRUE(poll_until(transport, receive, [&] { return arrived; }));
+    }
+  }
+  world().barrier();
+}
+
+TEST(Transport, traffic_of_the_program_is_undisturbed) {
+  Transport transport(world());
+  const int peer = transport.rank() ^ 1;
+  if (peer < transport.size()) {
+    int theirs = -1;
+    transport.send(peer, pattern(10, 0));
+    world().send(peer, 1, transport.rank());
+    int got = 0;
+    EXPECT_TRUE(poll_until(
+        transport, [&](int, auto) { ++got; }, [&] { return got == 1; }));
+    world().recv(peer, 1, theirs);
+    EXPECT_EQ(theirs, peer);
+  }
+  world().barrier();
+}
+
+TEST(Outbox, wire_messages_arrive_in_order_however_they_are_batched) {
+  Transport transport(world());
+  Outbox outbox(transport);
+  constexpr std::uint64_t messages = 5000;
+  const Buffer large = pattern(Outbox::alone_bytes + 1, 9);
+  std::uint64_t seen = 0;
+  std::uint64_t transport_messages = 0;
+  if (transport.rank() == 0) {
+    for (std::uint64_t i = 0; i < messages; ++i) {
+      if (i % 1000 == 999) {
+        outbox.add(1, wire::Results{.lot = i, .first = 0, .count = 1, .nanoseconds = 1, .encoded = large});
+      } else {
+        outbox.add(1, wire::Retracted{.lot = i});
+      }
+    }
+    outbox.flush();
+    EXPECT_TRUE(transport.flush(20s));
+  } else if (transport.rank() == 1) {
+    const auto receive = [&](int, std::span<const std::byte> bytes) {
+      ++transport_messages;
+      wire::for_each_to_master(bytes, [&](const auto& message) {
+        if constexpr (requires { message.lot; }) {
+          EXPECT_EQ(message.lot, seen++);
+        }
+        if constexpr (requires { message.encoded; }) {
+          EXPECT_TRUE(std::ranges::equal(message.encoded, large));
+        }
+      });
+    };
+    EXPECT_TRUE(poll_until(transport, receive, [&] { return seen == messages; }));
+    EXPECT_LE(transport_messages, 12U);
+  }
+  world().barrier();
+}
+
+TEST(Collectives, every_rank_learns_everybodys_facts) {
+  RankFacts mine = facts_of_this_process();
+  mine.executable_id = 1000 + static_cast<std::uint64_t>(world().rank());
+  const std::vector<RankFacts> all = gather_facts(world(), mine);
+  ASSERT_EQ(all.size(), static_cast<std::size_t>(world().size()));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    EXPECT_EQ(all[rank].executable_id, 1000 + rank);
+    EXPECT_FALSE(all[rank].host.empty());
+    EXPECT_FALSE(all[rank].cpus.empty());
+    EXPECT_GE(all[rank].cpus_online, 1U);
+    EXPECT_LE(all[rank].node_group, static_cast<int>(rank));
+  }
+  EXPECT_EQ(all[static_cast<std::size_t>(world().rank())].pid, mine.pid);
+}
+
+TEST(Collectives, bytes_of_the_root_reach_all) {
+  const int root = world().size() - 1;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{100'000}}) {
+    const bool is_root = world().rank() == root;
+    EXPECT_EQ(broadcast_bytes(world(), is_root ? pattern(size, 4) : Buffer{}, root), pattern(size, 4));
+  }
+}
+
+TEST(Collectives, bytes_of_all_reach_all) {
+  const auto all = gather_bytes_everywhere(world(), Buffer(static_cast<std::size_t>(world().rank())));
+  ASSERT_EQ(all.size(), static_cast<std::size_t>(world().size()));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) EXPECT_EQ(all[rank].size(), rank);
+}
+
+TEST(Collectives, ranks_without_a_colour_get_no_communicator) {
+  const bool in = world().rank() != 0;
+  const auto part = split(world(), in ? std::optional(3) : std::nullopt);
+  ASSERT_EQ(part.has_value(), in);
+  if (part) {
+    EXPECT_EQ(part->size(), world().size() - 1);
+    EXPECT_EQ(part->rank(), world().rank() - 1);
+  }
+}
+
+double cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+TEST(Collectives, the_sleeping_barrier_waits_for_all_and_sleeps) {
+  world().barrier();
+  const auto start = Clock::now();
+  const double cpu = cpu_seconds();
+  if (world().rank() == 0) std::this_thread::sleep_for(1500ms);
+  sleeping_barrier(world());
+  const double share = (cpu_seconds() - cpu) / std::chrono::duration<double>(Clock::now() - start).count();
+  EXPECT_GE(Clock::now() - start, 1400ms);
+  EXPECT_LT(share, 0.2);
+  std::cout << "sleeping_barrier, rank " << world().rank() << ": " << share * 100 << " % of a core\n";
+}
+
+TEST(Transport, waiting_with_backoff_leaves_the_cpu_alone) {
+  Transport transport(world());
+  Backoff backoff;
+  const auto start = Clock::now();
+  const double cpu = cpu_seconds();
+  while (Clock::now() - start < 2s) {
+    EXPECT_FALSE(transport.poll([](int, auto) {}));
+    if (const auto sleep = backoff.next(); sleep.count() > 0) std::this_thread::sleep_for(sleep);
+  }
+  const double share = (cpu_seconds() - cpu) / 2;
+  EXPECT_LT(share, 0.2);
+  std::cout << "idle transport, rank " << world().rank() << ": " << share * 100 << " % of a core\n";
+  world().barrier();
+}
+
+TEST(Transport, latency) {
+  Transport transport(world());
+  constexpr int rounds = 2000;
+  int received = 0;
+  const auto receive = [&](int source, std::span<const std::byte> message) {
+    ++received;
+    if (transport.rank() == 1 || received < rounds) {
+      Buffer reply = transport.buffer();
+      reply.assign(message.begin(), message.end());
+      transport.send(source, std::move(reply));
+    }
+  };
+  const auto start = Clock::now();
+  if (transport.rank() == 0) transport.send(1, pattern(64, 0));
+  if (transport.rank() <= 1) {
+    EXPECT_TRUE(poll_until(transport, receive, [&] { return received == rounds && transport.all_sent(); }));
+  }
+  if (transport.rank() == 0) {
+    std::cout << "round trip of 64 bytes: "
+              << std::chrono::duration<double, std::micro>(Clock::now() - start).count() / rounds << " us\n";
+  }
+  world().barrier();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  MpiSession& session = MpiSession::start();
+  session.require_thread_multiple();
+  if (session.world().size() < 2) {
+    std::cerr << "start with mpirun on at least 2 ranks\n";
+    return 1;
+  }
+  if (session.world().rank() != 0) {
+    auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
+    // Failures only: rank 0 prints the course of events.
+    class Failures final : public ::testing::EmptyTestEventListener {
+      void OnTestPartResult(const ::testing::TestPartResult& result) override {
+        if (result.failed()) std::cerr << "rank " << world().rank() << ": " << result.summary() << '\n';
+      }
+    };
+    delete listeners.Release(listeners.default_result_printer());
+    listeners.Append(new Failures);
+  }
+  const int mine = RUN_ALL_TESTS();
+  return boost::mpi::all_reduce(session.world(), mine, boost::mpi::maximum<int>());
+}

@@ -1,0 +1,298 @@
+// An MPI program: rank 0 plays the master, rank 1 serves with a host that only pretends to have executors.
+#include "worker/worker.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <stdexcept>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <boost/mpi/collectives.hpp>
+
+#include "transport/outbox.hpp"
+#include "transport/session.hpp"
+#include "wire/codec.hpp"
+
+namespace {
+
+using namespace rankpool;  // NOLINT(google-build-using-namespace)
+using namespace std::chrono_literals;
+using Buffer = std::vector<std::byte>;
+
+constexpr int master = 0;
+constexpr int leader = 1;
+
+const boost::mpi::communicator& world() { return transport::MpiSession::start().world(); }
+
+/// Runs each lot in one go when it is polled, by echoing its inputs as results.
+class EchoHost final : public host::Host {
+ public:
+  void open_call(const host::CallImage& call) override {
+    if (call.kernel.module == 0) throw std::runtime_error("no such module");
+    stride = call.input_stride;
+  }
+  void close_call(host::CallId) override { ++calls_closed; }
+
+  std::uint64_t allocate(std::size_t bytes) override {
+    memory[next] = Buffer(bytes);
+    next += bytes + 4096;
+    return std::prev(memory.end())->first;
+  }
+  void release(std::uint64_t offset) override { memory.erase(offset); }
+  std::byte* at(std::uint64_t offset) override {
+    const auto block = std::prev(memory.upper_bound(offset));
+    return block->second.data() + (offset - block->first);
+  }
+
+  void post(const host::Lot& lot) override { lots.push_back(lot); }
+  void retract(host::LotId lot) override { retracted.push_back(lot); }
+
+  bool poll(host::HostListener& listener) override {
+    bool any = !retracted.empty();
+    for (const host::LotId lot : retracted) {
+      std::erase_if(lots, [&](const host::Lot& held) {
+        if (held.id == lot) listener.on_tasks_returned(lot, held.first, held.count);
+        return held.id == lot;
+      });
+      listener.on_retracted(lot);
+    }
+    retracted.clear();
+    std::deque<host::Lot> held;
+    for (const host::Lot& lot : lots) {
+      if (lot.attempt == 2) {  // a lot that waits to be retracted
+        held.push_back(lot);
+        continue;
+      }
+      any = true;
+      run(lot, listener);
+    }
+    lots = std::move(held);
+    return any;
+  }
+
+  void wait(std::chrono::nanoseconds timeout) override { std::this_thread::sleep_for(timeout); }
+  void ring() noexcept override {}
+  [[nodiscard]] std::uint32_t executors() const override { return 5; }
+  void shut_down() override { ++shut_downs; }
+  void kill() override { ++kills; }
+
+  std::map<std::uint64_t, Buffer> memory;
+  std::uint64_t next = 4096;
+  std::uint64_t stride = 0;
+  std::deque<host::Lot> lots;
+  std::vector<host::LotId> retracted;
+  int calls_closed = 0;
+  int shut_downs = 0;
+  int kills = 0;
+
+ private:
+  void run(const host::Lot& lot, host::HostListener& listener) {
+    if (lot.attempt == 3) {
+      listener.on_task_died(lot.id, lot.first, {.rank = 1, .host = "n1", .slot = 4, .pid = 99, .wait_status = 11});
+      return;
+    }
+    std::uint64_t bytes = lot.count * stride;
+    if (stride == detail::variable_stride) {
+      std::memcpy(&bytes, at(lot.piece.offsets + lot.count * sizeof bytes), sizeof bytes);
+    }
+    listener.on_results(lot.id, lot.first, lot.count, 1000, {bytes == 0 ? nullptr : at(lot.piece.data), bytes});
+  }
+};
+
+/// What the master hears.
+struct Heard {
+  std::vector<wire::Results> results;
+  std::vector<Buffer> payloads;
+  std::vector<wire::TaskDied> died;
+  std::vector<wire::TasksReturned> returned;
+  std::vector<wire::Retracted> retracted;
+  std::vector<wire::Executors> executors;
+  std::vector<wire::Broken> broken;
+
+  void operator()(const wire::Results& message) {
+    results.push_back(message);
+    payloads.emplace_back(message.encoded.begin(), message.encoded.end());
+  }
+  void operator()(const wire::TaskDied& message) { died.push_back(message); }
+  void operator()(const wire::TasksReturned& message) { returned.push_back(message); }
+  void operator()(const wire::Retracted& message) { retracted.push_back(message); }
+  void operator()(const wire::Executors& message) { executors.push_back(message); }
+  void operator()(const wire::Broken& message) { broken.push_back(message); }
+  void operator()(const wire::TaskFailed&) {}
+  void operator()(const wire::InitializerFailed&) {}
+};
+
+/// One conversation: `talk` on the master, `check` on the leader when serve() has returned.
+class Conversation {
+ public:
+  template <class Talk, class Check>
+  void run(const Talk& talk, const Check& check) {
+    if (world().rank() == leader) {
+      EchoHost host;
+      worker::serve(host, transport_, master);
+      check(host);
+    } else if (world().rank() == master) {
+      talk(*this);
+    }
+    world().barrier();
+  }
+
+  template <class Message>
+  void tell(const Message& message) {
+    outbox_.add(leader, message);
+    outbox_.flush();
+  }
+
+  void tell_raw(Buffer bytes) { transport_.send(leader, std::move(bytes)); }
+
+  template <class Done>
+  [[nodiscard]] bool hear_until(const Done& done) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!done(heard)) {
+      transport_.poll([this](int, detail::Bytes bytes) { wire::for_each_to_master(bytes, heard); });
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(100us);
+    }
+    return true;
+  }
+
+  Heard heard;
+
+ private:
+  transport::Transport transport_{world()};
+  transport::Outbox outbox_{transport_};
+};
+
+wire::OpenCall call_of_stride(std::uint64_t stride) {
+  return {.call = 1, .kernel_module = 7, .kernel_offset = 8, .module_name = {}, .callable = {}, .input_stride = stride};
+}
+
+wire::RunLot lot_of(std::uint64_t id, std::uint64_t count, detail::Bytes inputs, std::uint32_t attempt = 1) {
+  return {.lot = id, .call = 1, .first = 10 * id, .count = count, .attempt = attempt, .offsets = {}, .inputs = inputs};
+}
+
+TEST(Worker, runs_lots_and_gives_their_memory_back) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(24, std::byte{42});
+        leader_rank.tell(call_of_stride(8));
+        for (std::uint64_t id = 1; id <= 50; ++id) leader_rank.tell(lot_of(id, 3, inputs));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 50; }));
+        EXPECT_EQ(leader_rank.heard.executors.at(0).count, 5U);
+        EXPECT_EQ(leader_rank.heard.results.at(49).first, 500U);
+        EXPECT_EQ(leader_rank.heard.payloads.at(49), inputs);
+        leader_rank.tell(wire::CloseCall{1});
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_TRUE(host.memory.empty());
+        EXPECT_EQ(host.calls_closed, 1);
+        EXPECT_EQ(host.shut_downs, 1);
+        EXPECT_EQ(host.kills, 0);
+      });
+}
+
+TEST(Worker, runs_lots_of_variable_stride_and_without_inputs) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(7, std::byte{1});
+        const std::vector<std::uint64_t> offsets{5, 5, 12};
+        leader_rank.tell(call_of_stride(detail::variable_stride));
+        wire::RunLot lot = lot_of(1, 2, inputs);
+        lot.offsets = wire::Offsets(std::span<const std::uint64_t>(offsets));
+        leader_rank.tell(lot);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 1; }));
+        leader_rank.tell(call_of_stride(0));
+        leader_rank.tell(lot_of(2, 1000, {}));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 2; }));
+        EXPECT_EQ(leader_rank.heard.payloads.at(0), inputs);
+        EXPECT_EQ(leader_rank.heard.results.at(1).count, 1000U);
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) { EXPECT_TRUE(host.memory.empty()); });
+}
+
+TEST(Worker, answers_retractions_of_waiting_and_of_ended_lots) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(16);
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell(lot_of(1, 2, inputs, 2));
+        leader_rank.tell(lot_of(2, 2, inputs));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 1; }));
+        leader_rank.tell(wire::RetractLot{1});
+        leader_rank.tell(wire::RetractLot{2});
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.retracted.size() == 2; }));
+        EXPECT_EQ(leader_rank.heard.returned.at(0).lot, 1U);
+        EXPECT_EQ(leader_rank.heard.returned.at(0).count, 2U);
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) { EXPECT_TRUE(host.memory.empty()); });
+}
+
+TEST(Worker, forwards_the_death_of_an_executor) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(8);
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell(lot_of(1, 1, inputs, 3));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.died.size() == 1; }));
+        EXPECT_EQ(leader_rank.heard.died.at(0).host, "n1");
+        EXPECT_EQ(leader_rank.heard.died.at(0).pid, 99);
+        leader_rank.tell(wire::Stop{wire::StopMode::kill});
+      },
+      [](const EchoHost& host) {
+        EXPECT_TRUE(host.memory.empty());
+        EXPECT_EQ(host.kills, 1);
+        EXPECT_EQ(host.shut_downs, 0);
+      });
+}
+
+/// After `wrong` the leader has killed its executors, said why, and still stops when told to.
+template <class Wrong>
+void breaks_down(const Wrong& wrong, const std::string& reason) {
+  Conversation().run(
+      [&](Conversation& leader_rank) {
+        wrong(leader_rank);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.broken.size() == 1; }));
+        ASSERT_FALSE(leader_rank.heard.broken.empty());
+        EXPECT_NE(leader_rank.heard.broken[0].reason.find(reason), std::string::npos)
+            << leader_rank.heard.broken[0].reason;
+        leader_rank.tell(lot_of(9, 1, {}));  // ignored
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.kills, 1);
+        EXPECT_EQ(host.shut_downs, 0);
+        EXPECT_TRUE(host.lots.empty());
+      });
+}
+
+TEST(Worker, a_malformed_message_breaks_its_node_only) {
+  breaks_down([](Conversation& leader_rank) { leader_rank.tell_raw(Buffer(40, std::byte{0x5a})); }, "frame");
+}
+
+TEST(Worker, a_call_the_host_refuses_breaks_its_node_only) {
+  breaks_down([](Conversation& leader_rank) { leader_rank.tell(wire::OpenCall()); }, "no such module");
+}
+
+TEST(Worker, a_lot_that_does_not_fit_its_call_breaks_its_node_only) {
+  breaks_down([](Conversation& leader_rank) { leader_rank.tell(lot_of(1, 1, {})); }, "call 1, which is not open");
+  breaks_down(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(15);
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell(lot_of(1, 2, inputs));
+      },
+      "15 bytes for 2 tasks of 8 bytes");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  if (world().size() < 2) return 1;
+  return boost::mpi::all_reduce(world(), RUN_ALL_TESTS(), boost::mpi::maximum<int>());
+}

@@ -1,0 +1,93 @@
+#include "launch/environment.hpp"
+
+#include <initializer_list>
+#include <stdexcept>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace rankpool::launch;  // NOLINT(google-build-using-namespace)
+using rankpool::Schedule;
+
+Settings read(std::initializer_list<const char*> entries) {
+  std::vector<const char*> block(entries);
+  block.push_back(nullptr);
+  return read_settings(block.data());
+}
+
+std::string error_of(const char* entry) {
+  try {
+    read({entry});
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+TEST(Environment, nothing_is_set_by_default) {
+  const Settings settings = read({"HOME=/root", "RANKPOOL=1"});
+  EXPECT_FALSE(settings.processes || settings.chunksize || settings.inline_tasks || settings.log || settings.name ||
+               settings.max_attempts || settings.max_tasks_per_child || settings.schedule || settings.test_nodes ||
+               settings.threads_per_task || settings.timeout);
+  EXPECT_TRUE(settings.warnings.empty());
+}
+
+TEST(Environment, every_variable_is_read) {
+  const Settings settings =
+      read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+            "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=0", "RANKPOOL_SCHEDULE=static", "RANKPOOL_INLINE=1",
+            "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info", "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5"});
+  EXPECT_EQ(settings.processes, 12U);
+  EXPECT_EQ(settings.threads_per_task, 2U);
+  EXPECT_EQ(settings.max_attempts, 1U);
+  EXPECT_EQ(settings.max_tasks_per_child, 10U);
+  EXPECT_EQ(settings.chunksize, 0U);
+  EXPECT_EQ(settings.schedule, Schedule::static_);
+  EXPECT_EQ(settings.inline_tasks, true);
+  EXPECT_EQ(settings.test_nodes, 3U);
+  EXPECT_EQ(settings.log, LogLevel::info);
+  EXPECT_EQ(settings.name, "sweep = 1");
+  EXPECT_DOUBLE_EQ(settings.timeout.value_or(rankpool::Seconds(0)).count(), 2.5);
+  EXPECT_TRUE(settings.warnings.empty());
+}
+
+TEST(Environment, every_schedule_has_its_word) {
+  EXPECT_EQ(read({"RANKPOOL_SCHEDULE=automatic"}).schedule, Schedule::automatic);
+  EXPECT_EQ(read({"RANKPOOL_SCHEDULE=dynamic"}).schedule, Schedule::dynamic);
+  EXPECT_EQ(read({"RANKPOOL_SCHEDULE=guided"}).schedule, Schedule::guided);
+  EXPECT_EQ(read({"RANKPOOL_SCHEDULE=factoring"}).schedule, Schedule::factoring);
+}
+
+TEST(Environment, a_variable_set_to_nothing_is_not_set) {
+  EXPECT_EQ(read({"RANKPOOL_PROCESSES="}).processes, std::nullopt);
+  EXPECT_EQ(read({"RANKPOOL_NAME="}).name, std::nullopt);
+}
+
+TEST(Environment, a_bad_value_is_refused_naming_variable_value_and_what_is_accepted) {
+  for (const char* value : {"abc", "-1", "1.5", "3 ", "0x10", "99999999999999999999999"}) {
+    const std::string entry = std::string("RANKPOOL_CHUNKSIZE=") + value;
+    const std::string error = error_of(entry.c_str());
+    EXPECT_NE(error.find(entry), std::string::npos) << error;
+    EXPECT_NE(error.find("whole number"), std::string::npos) << error;
+  }
+  EXPECT_NE(error_of("RANKPOOL_SCHEDULE=fast").find("one of automatic, static, dynamic, guided, factoring"),
+            std::string::npos);
+  EXPECT_NE(error_of("RANKPOOL_INLINE=yes").find("one of 0, 1"), std::string::npos);
+  EXPECT_NE(error_of("RANKPOOL_LOG=loud").find("one of quiet, warning, info"), std::string::npos);
+  for (const char* entry : {"RANKPOOL_TIMEOUT=soon", "RANKPOOL_TIMEOUT=-1", "RANKPOOL_TIMEOUT=inf",
+                            "RANKPOOL_TIMEOUT=nan", "RANKPOOL_TIMEOUT=2s"}) {
+    EXPECT_NE(error_of(entry).find("number of seconds"), std::string::npos) << entry;
+  }
+}
+
+TEST(Environment, an_unknown_variable_is_a_warning_that_suggests_the_nearest) {
+  const Settings settings = read({"RANKPOOL_PROCESES=4", "RANKPOOL_COLOUR_OF_THE_SKY=blue"});
+  ASSERT_EQ(settings.warnings.size(), 2U);
+  EXPECT_NE(settings.warnings[0].find("RANKPOOL_PROCESES"), std::string::npos);
+  EXPECT_NE(settings.warnings[0].find("did you mean RANKPOOL_PROCESSES?"), std::string::npos);
+  EXPECT_NE(settings.warnings[1].find("RANKPOOL_COLOUR_OF_THE_SKY"), std::string::npos);
+  EXPECT_EQ(settings.warnings[1].find("did you mean"), std::string::npos);
+}
+
+}  // namespace
