@@ -26,10 +26,11 @@ class Count {
  public:
   constexpr Count() = default;
 
+  // NOLINTBEGIN(google-explicit-constructor): options read like Python's keywords
   template <std::integral Integer>
-  requires(!std::same_as<Integer, bool>) constexpr Count(
-      Integer count)  // NOLINT(google-explicit-constructor): options read like Python's keywords
+  requires(!std::same_as<Integer, bool>) constexpr Count(Integer count)
       : negative_(count < 0), value_(negative_ ? magnitude(count) : static_cast<std::uint64_t>(count)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   /// @returns the count; 0 for automatic.
   /// @param option the option's name, for the message.

@@ -241,12 +241,37 @@ TEST(PoolFace, move_only_elements_of_a_generator_travel) {
   EXPECT_EQ(small_pieces().map([](std::unique_ptr<int> p) { return *p * *p; }, pointers), squares(5));
 }
 
-TEST(PoolFace, a_single_pass_range_is_not_asked_for_more_than_there_is_room_for) {
-  // Pieces of 3: the end is found when the last piece asks for its first task beyond it, never before a piece is full.
-  Generator generator(6, 5);
-  Pool pool = small_pieces();
-  EXPECT_THROW(pool.map(square, generator), std::domain_error);
-  EXPECT_EQ(generator.steps(), 5);
+TEST(InputSource, a_single_pass_range_is_not_asked_for_more_than_there_is_room_for) {
+  Generator generator(3);
+  rankpool::detail::MapSource<Generator&>::type source(generator);
+  rankpool::test::HeapPiece first(sizeof(int), 2);
+  EXPECT_TRUE(source.draw(first));
+  EXPECT_EQ(generator.steps(), 2);
+  rankpool::test::HeapPiece second(sizeof(int), 1);
+  EXPECT_TRUE(source.draw(second));  // whether there is a fourth is not known before it is asked for
+  EXPECT_EQ(generator.steps(), 3);
+  rankpool::test::HeapPiece third(sizeof(int), 1);
+  EXPECT_FALSE(source.draw(third));
+  EXPECT_EQ(third.tasks(), 0U);
+}
+
+TEST(InputSource, a_multi_pass_range_tells_its_end_with_its_last_element) {
+  std::list<int> list{1, 2, 3};
+  rankpool::detail::MapSource<std::list<int>&>::type source(list);
+  rankpool::test::HeapPiece first(sizeof(int), 2);
+  EXPECT_TRUE(source.draw(first));
+  rankpool::test::HeapPiece second(sizeof(int), 1);
+  EXPECT_FALSE(source.draw(second));
+  EXPECT_EQ(second.tasks(), 1U);
+}
+
+TEST(InputSource, what_was_drawn_before_a_range_threw_stands) {
+  Generator generator(10, 7);
+  rankpool::detail::MapSource<Generator&>::type source(generator);
+  rankpool::test::HeapPiece piece(sizeof(int), 100);
+  EXPECT_THROW(source.draw(piece), std::domain_error);
+  ASSERT_EQ(piece.tasks(), 7U);
+  EXPECT_EQ(rankpool::detail::decode<int>(piece.chunk(6, 1).input(0)), 6);
 }
 
 TEST(PoolFace, what_a_range_throws_is_thrown_by_map_as_it_is) {
@@ -264,13 +289,6 @@ TEST(PoolFace, what_a_range_throws_is_thrown_by_map_as_it_is) {
     }
   }
   EXPECT_EQ(pool.map(square, std::views::iota(0, 4)), squares(4));
-}
-
-TEST(PoolFace, what_was_drawn_before_a_range_threw_stands) {
-  const auto seen = std::make_shared<Seen>();
-  Pool pool(std::make_unique<SerialRunner>(seen, false, 3));
-  EXPECT_THROW(pool.map(square, Generator(10, 7)), std::domain_error);
-  EXPECT_EQ(seen->tasks, 6U);  // two whole pieces ran; the third was never finished
 }
 
 TEST(PoolFace, ranges_that_know_their_size_tell_it) {
