@@ -28,9 +28,9 @@ class Arena {
   void add_free(std::uint64_t offset, std::size_t bytes);
 
   SharedMemory& memory_;
-  std::uint64_t top_;                                      ///< committed up to here
-  std::map<std::uint64_t, std::size_t> free_;              ///< committed extents, coalesced
-  std::unordered_map<std::uint64_t, std::size_t> used_;    ///< block sizes
+  std::uint64_t top_;                                    ///< committed up to here
+  std::map<std::uint64_t, std::size_t> free_;            ///< committed extents, coalesced
+  std::unordered_map<std::uint64_t, std::size_t> used_;  ///< block sizes
 };
 
 }  // namespace rankpool::host

@@ -51,9 +51,9 @@ struct alignas(cache_line) LotSlot {
   using Field = std::atomic<std::uint64_t>;
   std::atomic<std::uint64_t> claim{ClaimWord::make(0, ClaimWord::closed)};
   Field lot{0};
-  Field call{0};     ///< id
-  Field image{0};    ///< offset of the call's CallHeader
-  Field first{0};    ///< task index in the call
+  Field call{0};   ///< id
+  Field image{0};  ///< offset of the call's CallHeader
+  Field first{0};  ///< task index in the call
   Field count{0};
   Field piece_first{0};
   Field data{0};
@@ -92,22 +92,25 @@ struct alignas(cache_line) ExecutorSlot {
   std::atomic<SlotCommand> command{SlotCommand::none};  ///< for the rank that owns the slot
   std::atomic<std::int32_t> pid{0};
   std::atomic<std::int32_t> wait_status{0};
-  std::uint32_t member = 0;  ///< the rank that forks this executor, counted within the node
-  std::int32_t rank = 0;     ///< the same, in the pool's communicator
-  alignas(cache_line) support::Bell bell;                  ///< the executor sleeps here
-  std::atomic<std::uint64_t> head{0};                      ///< outbox consumed up to here
-  std::atomic<std::uint64_t> granted{0};                   ///< block the leader granted; 0 none, no_block refused
+  std::uint32_t member = 0;                ///< the rank that forks this executor, counted within the node
+  std::int32_t rank = 0;                   ///< the same, in the pool's communicator
+  alignas(cache_line) support::Bell bell;  ///< the executor sleeps here
+  std::atomic<std::uint64_t> head{0};      ///< outbox consumed up to here
+  std::atomic<std::uint64_t> granted{0};   ///< the leader's answer to `asks`; 0 none yet, no_block refused
+  std::atomic<std::uint64_t> spare{0};     ///< a block lent before, back for the next result; 0 none
 
   // Written by the executor.
   alignas(cache_line) std::atomic<std::uint64_t> tail{0};  ///< outbox published up to here
   std::atomic<std::uint64_t> open_run{0};                  ///< 1 + outbox position of the run being written; 0 none
   std::atomic<std::uint32_t> claiming{0};                  ///< 1 + lot slot it claims from or works on; 0 none
   std::atomic<std::uint32_t> waits_for_space{0};
-  std::atomic<std::uint32_t> served{0};                    ///< this process has passed its initializer
-  std::atomic<std::uint64_t> chunk_lot{0};                 ///< lot of the chunk
+  std::atomic<std::uint32_t> served{0};     ///< this process has passed its initializer
+  std::atomic<std::uint64_t> chunk_lot{0};  ///< lot of the chunk
   std::atomic<std::uint64_t> chunk_first{0};
-  std::atomic<std::uint64_t> chunk_end{0};                 ///< 0: no chunk
-  std::atomic<std::uint64_t> wanted{0};                    ///< bytes of the block asked for
+  std::atomic<std::uint64_t> chunk_end{0};  ///< 0: no chunk
+  std::atomic<std::uint64_t> wanted{0};     ///< bytes of the block asked for
+  std::atomic<std::uint64_t> unwanted{0};   ///< spare block given back with the question; 0 none
+  std::atomic<std::uint64_t> asks{0};       ///< questions so far
 
   static constexpr std::uint64_t no_block = ~std::uint64_t{0};
 };
@@ -177,7 +180,7 @@ struct ExecutorSettings {
   std::uint64_t max_tasks_per_child = 0;  ///< 0: no limit
   std::uint64_t initializer = 0;          ///< offset of a CallHeader; 0: none
   std::uint32_t threads_per_task = 1;
-  std::uint32_t cpus = 1;                 ///< CPUs of the mask; to judge whether spinning pays
+  std::uint32_t cpus = 1;  ///< CPUs of the mask; to judge whether spinning pays
   std::array<std::uint64_t, 16> cpu_mask{};
   std::array<char, 64> host{};
 };
@@ -194,10 +197,11 @@ struct ChannelHeader {
   alignas(cache_line) support::Bell bell;
   std::atomic<std::uint32_t> sleeping{0};
   alignas(cache_line) std::atomic<std::uint32_t> attention{0};
-  alignas(cache_line) AtomicSet ready;   ///< outboxes with something new
-  AtomicSet exited;                      ///< slots whose state a zygote changed
-  AtomicSet asking;                      ///< slots that want a block
+  alignas(cache_line) AtomicSet ready;     ///< outboxes with something new
+  AtomicSet exited;                        ///< slots whose state a zygote changed
+  AtomicSet asking;                        ///< slots that want a block
   alignas(cache_line) AtomicSet sleepers;  ///< executors asleep for lack of work
+  AtomicSet spinners;                      ///< executors about to fall asleep, that look for work until then
   alignas(cache_line) std::atomic<std::uint64_t> open_lots{0};
   std::array<LotSlot, max_lots> lots{};
   alignas(cache_line) std::array<support::Bell, max_members> member_bells{};
@@ -207,11 +211,11 @@ struct ChannelHeader {
 class Channel {
  public:
   struct Config {
-    std::vector<std::int32_t> slot_ranks;      ///< the rank of each executor slot
-    std::vector<std::uint32_t> slot_members;   ///< the same, counted within the node
+    std::vector<std::int32_t> slot_ranks;     ///< the rank of each executor slot
+    std::vector<std::uint32_t> slot_members;  ///< the same, counted within the node
     std::uint32_t members = 1;
     ExecutorSettings settings;
-    std::size_t reservation = 0;               ///< bytes of address space; 0: twice the machine's memory
+    std::size_t reservation = 0;  ///< bytes of address space; 0: twice the machine's memory
   };
 
   /// The leader makes it. Throws std::system_error.

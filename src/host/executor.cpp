@@ -181,7 +181,16 @@ void Executor::wait_for_work() {
   sleepers.erase(slot_number_);
 }
 
+// While it spins the leader need not wake others for what this one can take. Whoever stops spinning looks once more
+// after it has entered the sleepers, so nothing that was left to it is lost.
 bool Executor::spin_for_work() {
+  channel_.header().spinners.insert(slot_number_);
+  const bool found = look_for_work();
+  channel_.header().spinners.erase(slot_number_);
+  return found;
+}
+
+bool Executor::look_for_work() {
   auto& header = channel_.header();
   const auto deadline = Clock::now() + spin_time;
   constexpr int looks_between_clocks = 64;
@@ -197,6 +206,9 @@ bool Executor::spin_for_work() {
   return false;
 }
 
-void executor_main(Channel& channel, std::uint32_t slot) { Executor(channel, slot).serve(); }
+void executor_main(Channel& channel, std::uint32_t slot) {
+  task::mark_executor();
+  Executor(channel, slot).serve();
+}
 
 }  // namespace rankpool::host

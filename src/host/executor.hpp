@@ -51,6 +51,7 @@ class Executor {
   LoadedCall& load(std::uint64_t call, const CallHeader& image);
   void wait_for_work();
   bool spin_for_work();
+  bool look_for_work();
   bool sees_work() const;
   void retire() { slot_.state.store(SlotState::retiring, std::memory_order_release); }
 

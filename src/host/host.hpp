@@ -1,4 +1,5 @@
-// A host: a node's executors and the shared-memory channel they are attached to, seen from the rank that leads the node.
+// A host: a node's executors and the shared-memory channel they are attached to, seen from the rank that leads the
+// node.
 //
 //   lots ──post()──► channel ──claimed chunk by chunk──► executors (forked by the zygotes of the node's ranks)
 //   listener ◄──poll()── outboxes (one ring per executor), deaths (written by the zygotes)
@@ -14,7 +15,6 @@
 #include "host/lot.hpp"
 
 namespace rankpool::host {
-
 
 class Host {
  public:

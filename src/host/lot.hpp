@@ -24,12 +24,12 @@ inline constexpr LotId no_lot = ~LotId{0};
 /// A call as every host that works on it needs to know it; sent once per call and host.
 struct CallImage {
   CallId id = 0;
-  detail::CodeAddress kernel;         ///< of a detail::Kernel object
-  std::string module_name;            ///< file that holds the kernel, for messages
-  std::vector<std::byte> callable;    ///< encoded state of the callable
-  std::uint64_t input_stride = 0;     ///< bytes per encoded task, or detail::variable_stride
+  detail::CodeAddress kernel;       ///< of a detail::Kernel object
+  std::string module_name;          ///< file that holds the kernel, for messages
+  std::vector<std::byte> callable;  ///< encoded state of the callable
+  std::uint64_t input_stride = 0;   ///< bytes per encoded task, or detail::variable_stride
   Schedule schedule = Schedule::automatic;
-  std::uint64_t chunksize = 0;        ///< 0: automatic
+  std::uint64_t chunksize = 0;  ///< 0: automatic
 };
 
 /// Encoded tasks in the channel's memory. Fixed stride: `count` × stride bytes at `data`. Variable stride: the tasks'

@@ -50,6 +50,9 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
 }
 
 void LotBoard::wake_executors(std::uint64_t wanted) {
+  const std::uint64_t awake = channel_.header().spinners.size(channel_.slots());
+  if (wanted <= awake) return;
+  wanted -= awake;
   channel_.header().sleepers.take(channel_.slots(), wanted, [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
 }
 

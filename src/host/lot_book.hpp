@@ -20,8 +20,7 @@ struct TaskRange {
 class LotAccount {
  public:
   LotAccount() = default;
-  explicit LotAccount(const Lot& lot)
-      : lot_(lot), settled_((lot.count + bits - 1) / bits), outstanding_(lot.count) {}
+  explicit LotAccount(const Lot& lot) : lot_(lot), settled_((lot.count + bits - 1) / bits), outstanding_(lot.count) {}
 
   [[nodiscard]] const Lot& lot() const { return lot_; }
   [[nodiscard]] std::uint64_t outstanding() const { return outstanding_; }
@@ -39,7 +38,8 @@ class LotAccount {
 
   [[nodiscard]] bool is_outstanding(std::uint64_t first, std::uint64_t count) {
     if (first < lot_.first || count > lot_.count || first - lot_.first > lot_.count - count) return false;
-    return each_word(first, count, [this](std::size_t word, std::uint64_t mask) { return (settled_[word] & mask) == 0; });
+    return each_word(first, count,
+                     [this](std::size_t word, std::uint64_t mask) { return (settled_[word] & mask) == 0; });
   }
 
   /// The first outstanding run at or behind `from`, not past `end`; a count of 0 when there is none.

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 // Room a run starts with where the kernel hasn't asked for more; a smaller rest of the ring is skipped.
 constexpr std::uint64_t least_run_bytes = 1024;
 
+// Blocks whose size is remembered; one that is forgotten is given back.
+constexpr std::size_t most_blocks = 8;
+
 // A leader that has died never makes room; the executor looks up now and then only so that a debugger sees it move.
 constexpr auto look_up = 1s;
 
@@ -62,7 +65,7 @@ void OutboxWriter::make_room(std::size_t bytes) {
 void OutboxWriter::open_run(std::uint64_t first, std::size_t bytes) {
   const bool in_block = bytes > max_inline_bytes;
   // Before the run opens: what is thrown here is the running task's error.
-  const std::uint64_t block = in_block ? borrow_block(bytes) : 0;
+  const Block block = in_block ? borrow_block(bytes) : Block{};
   const std::uint64_t least = in_block ? 0 : std::max<std::uint64_t>(bytes, least_run_bytes);
   RecordHeader* header = place_record(least);
   const std::uint64_t position = slot_.tail.load(std::memory_order_relaxed);
@@ -75,13 +78,13 @@ void OutboxWriter::open_run(std::uint64_t first, std::size_t bytes) {
   header->count.store(0, std::memory_order_relaxed);
   header->result_stride = result_stride_;
   header->bytes = 0;
-  header->capacity = in_block ? bytes : inline_room;
-  header->block = block;
+  header->capacity = in_block ? block.bytes : inline_room;
+  header->block = block.offset;
   header->nanoseconds = 0;
 
   run_ = header;
   run_first_ = first;
-  payload_ = in_block ? channel_.at(block) : reinterpret_cast<std::byte*>(header + 1);
+  payload_ = in_block ? channel_.at(block.offset) : reinterpret_cast<std::byte*>(header + 1);
   cursor_ = payload_;
   limit_ = payload_ + header->capacity;
   finished_ = &header->count;
@@ -99,9 +102,11 @@ void OutboxWriter::close_run(std::int64_t nanoseconds) {
   run_first_ += run_->count.load(std::memory_order_relaxed);
   no_run_.store(0, std::memory_order_relaxed);
   finished_ = &no_run_;
+  const bool large = run_->block != 0;
   run_ = nullptr;
   cursor_ = limit_ = payload_ = nullptr;
   if (to_publish) publish(span);
+  if (large) channel_.ring_leader();  // it holds memory
   slot_.open_run.store(0, std::memory_order_release);
 }
 
@@ -138,23 +143,34 @@ void OutboxWriter::wait_for_space(std::uint64_t bytes) {
   }
 }
 
-std::uint64_t OutboxWriter::borrow_block(std::size_t bytes) {
+OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes) {
+  const std::uint64_t spare = slot_.spare.exchange(0, std::memory_order_acquire);
+  const auto known = std::ranges::find(blocks_, spare, &Block::offset);
+  if (spare != 0 && known != blocks_.end() && known->bytes >= bytes) return *known;
+  if (known != blocks_.end()) blocks_.erase(known);
+
   slot_.granted.store(0, std::memory_order_relaxed);
-  slot_.wanted.store(bytes, std::memory_order_release);
-  std::uint64_t block = 0;
+  slot_.unwanted.store(spare, std::memory_order_relaxed);
+  slot_.wanted.store(bytes, std::memory_order_relaxed);
+  slot_.asks.fetch_add(1, std::memory_order_release);
+  std::uint64_t offset = 0;
   for (;;) {
     const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
-    block = slot_.granted.load(std::memory_order_acquire);
-    if (block != 0) break;
+    offset = slot_.granted.load(std::memory_order_acquire);
+    if (offset != 0) break;
     channel_.header().asking.insert(slot_number_);
     channel_.ring_leader();
     support::futex_wait(slot_.bell.rings, rings, look_up);
   }
-  if (block == ExecutorSlot::no_block) {
+  if (offset == ExecutorSlot::no_block) {
     throw std::system_error(ENOMEM, std::generic_category(),
                             "rankpool: no memory in the channel for a result of " + std::to_string(bytes) + " bytes");
   }
-  return block;
+  // The leader frees a block that it does not lend again, and may later grant the same place anew.
+  std::erase_if(blocks_, [offset](const Block& block) { return block.offset == offset; });
+  if (blocks_.size() == most_blocks) blocks_.erase(blocks_.begin());
+  blocks_.push_back({offset, bytes});
+  return blocks_.back();
 }
 
 void OutboxWriter::publish(std::uint64_t span) {
@@ -172,16 +188,16 @@ void OutboxWriter::publish(std::uint64_t span) {
 
 void OutboxWriter::write_failure(std::uint64_t task, detail::Bytes image) {
   const bool in_block = image.size() > max_inline_bytes;
-  const std::uint64_t block = in_block ? borrow_block(image.size()) : 0;
+  const Block block = in_block ? borrow_block(image.size()) : Block{};
   RecordHeader* header = place_record(in_block ? 0 : image.size());
   header->kind = RecordKind::failure;
   header->lot = lot_;
   header->first = task;
   header->count.store(1, std::memory_order_relaxed);
   header->bytes = image.size();
-  header->capacity = image.size();
-  header->block = block;
-  std::byte* payload = in_block ? channel_.at(block) : reinterpret_cast<std::byte*>(header + 1);
+  header->capacity = block.bytes;
+  header->block = block.offset;
+  std::byte* payload = in_block ? channel_.at(block.offset) : reinterpret_cast<std::byte*>(header + 1);
   if (!image.empty()) std::memcpy(payload, image.data(), image.size());
   publish(record_span(in_block ? 0 : image.size()));
 }

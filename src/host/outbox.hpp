@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <rankpool/detail/call.hpp>
 
@@ -28,13 +29,19 @@ class OutboxWriter final : public detail::ResultWriter {
   void fail_encoding() override;
 
  private:
+  /// Memory lent by the leader.
+  struct Block {
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+  };
+
   void make_room(std::size_t bytes) override;
 
   void open_run(std::uint64_t first, std::size_t bytes);
   void close_run(std::int64_t nanoseconds);
   RecordHeader* place_record(std::uint64_t payload);
   void wait_for_space(std::uint64_t bytes);
-  std::uint64_t borrow_block(std::size_t bytes);
+  Block borrow_block(std::size_t bytes);
   void publish(std::uint64_t span);
   void write_failure(std::uint64_t task, detail::Bytes image);
 
@@ -47,6 +54,7 @@ class OutboxWriter final : public detail::ResultWriter {
   std::uint64_t lot_ = 0;
   std::uint64_t result_stride_ = 0;
   std::uint64_t failures_ = 0;
+  std::vector<Block> blocks_;  ///< lent so far, as far as is remembered
   std::atomic<std::uint64_t> no_run_{0};
 };
 

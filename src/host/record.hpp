@@ -9,21 +9,21 @@
 namespace rankpool::host {
 
 enum class RecordKind : std::uint32_t {
-  padding = 1,         ///< skip to the ring's start
-  results,             ///< a run of consecutive tasks' results
-  failure,             ///< an exception's image
+  padding = 1,  ///< skip to the ring's start
+  results,      ///< a run of consecutive tasks' results
+  failure,      ///< an exception's image
 };
 
 struct alignas(16) RecordHeader {
   RecordKind kind;
   std::uint32_t reserved;
-  std::uint64_t lot;                   ///< no_lot: the initializer's
-  std::uint64_t first;                 ///< task index in the call
-  std::atomic<std::uint64_t> count;    ///< of an open run: tasks that have ended so far
+  std::uint64_t lot;                 ///< no_lot: the initializer's
+  std::uint64_t first;               ///< task index in the call
+  std::atomic<std::uint64_t> count;  ///< of an open run: tasks that have ended so far
   std::uint64_t result_stride;
-  std::uint64_t bytes;                 ///< of the payload; of an open run not yet known
-  std::uint64_t capacity;              ///< room for the payload
-  std::uint64_t block;                 ///< where the payload is; 0: behind the header
+  std::uint64_t bytes;     ///< of the payload; of an open run not yet known
+  std::uint64_t capacity;  ///< room for the payload
+  std::uint64_t block;     ///< where the payload is; 0: behind the header
   std::int64_t nanoseconds;
 };
 

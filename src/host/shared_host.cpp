@@ -18,6 +18,9 @@ constexpr auto spin_time = 50us;
 // Tasks that went down with an executor come to light when the others have let go of the lot; looked for this often.
 constexpr auto audit_interval = std::chrono::nanoseconds(1ms);
 
+// Memory that an executor may keep for its next large result.
+constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
+
 }  // namespace
 
 SharedHost::SharedHost(const Config& config, Zygote& zygote)
@@ -149,7 +152,7 @@ void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
 }
 
 void SharedHost::deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener) {
-  const bool lent = record.block != 0 && record.block == executors_[slot].granted;
+  const bool lent = record.block != 0 && std::ranges::count(executors_[slot].lent, record.block) != 0;
   const auto* payload = lent ? channel_.at(record.block) : reinterpret_cast<const std::byte*>(&record + 1);
   const detail::Bytes bytes{payload, record.bytes};
   const std::uint64_t count = record.count.load(std::memory_order_relaxed);
@@ -158,10 +161,7 @@ void SharedHost::deliver(std::uint32_t slot, const RecordHeader& record, HostLis
   } else if (count != 0 && record.lot != no_lot && board_.settle(record.lot, record.first, count)) {
     listener.on_results(record.lot, record.first, count, record.nanoseconds, bytes);
   }
-  if (lent) {
-    arena_.release(record.block);
-    executors_[slot].granted = 0;
-  }
+  if (lent) take_back_block(slot, record.block, record.capacity);
 }
 
 void SharedHost::report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image,
@@ -177,16 +177,34 @@ void SharedHost::report_failure(std::uint32_t slot, const RecordHeader& record, 
 
 void SharedHost::grant_block(std::uint32_t slot) {
   ExecutorSlot& executor = channel_.slot(slot);
-  if (executors_[slot].granted != 0 || executor.granted.load(std::memory_order_relaxed) != 0) return;
+  Executor& known = executors_[slot];
+  const std::uint64_t asks = executor.asks.load(std::memory_order_acquire);
+  if (asks == known.answered) return;  // rung twice for one question
+  known.answered = asks;
+  if (const std::uint64_t unwanted = executor.unwanted.load(std::memory_order_relaxed); unwanted != 0) {
+    if (std::erase(known.lent, unwanted) != 0) arena_.release(unwanted);
+  }
   std::uint64_t answer = ExecutorSlot::no_block;
   try {
-    answer = arena_.allocate(executor.wanted.load(std::memory_order_acquire));
-    executors_[slot].granted = answer;
+    answer = arena_.allocate(executor.wanted.load(std::memory_order_relaxed));
+    known.lent.push_back(answer);
   } catch (const std::system_error&) {
     // The executor makes it the task's error.
   }
   executor.granted.store(answer, std::memory_order_release);
   executor.bell.ring();
+}
+
+// Lent again at once, if the executor has no spare: its next large result then need not wait for the leader.
+void SharedHost::take_back_block(std::uint32_t slot, std::uint64_t block, std::uint64_t bytes) {
+  ExecutorSlot& executor = channel_.slot(slot);
+  const bool lives = executor.state.load(std::memory_order_acquire) == SlotState::serving;
+  if (lives && bytes <= largest_spare && executor.spare.load(std::memory_order_acquire) == 0) {
+    executor.spare.store(block, std::memory_order_release);
+    return;
+  }
+  std::erase(executors_[slot].lent, block);
+  arena_.release(block);
 }
 
 }  // namespace rankpool::host

@@ -53,8 +53,9 @@ class SharedHost final : public Host {
 
   /// What the leader knows of an executor beyond the channel.
   struct Executor {
-    std::uint64_t granted = 0;      ///< block lent to it; 0 none
-    std::uint32_t early_deaths = 0;  ///< in a row, before it served
+    std::vector<std::uint64_t> lent;  ///< blocks for large results; few
+    std::uint64_t answered = 0;       ///< questions for a block
+    std::uint32_t early_deaths = 0;   ///< in a row, before it served
     bool serves = false;
   };
 
@@ -65,6 +66,7 @@ class SharedHost final : public Host {
   void deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener);
   void report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image, HostListener& listener);
   void grant_block(std::uint32_t slot);
+  void take_back_block(std::uint32_t slot, std::uint64_t block, std::uint64_t bytes);
   [[nodiscard]] bool spinning_pays();
 
   // Executors' lives (shared_host_lives.cpp).

@@ -49,8 +49,7 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
       set_serving(slot, false, listener);
       if (serving_ == 0) {
         break_down(std::string("no executor can be started on ") + host_name_ + ": " +
-                       std::strerror(executor.wait_status.load()) +
-                       "; is the number of processes limited (ulimit -u)?",
+                       std::strerror(executor.wait_status.load()) + "; is the number of processes limited (ulimit -u)?",
                    listener);
       }
       break;
@@ -65,8 +64,9 @@ void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
   recover_open_run(slot);
   drain(slot, listener);
   settle_chunk_of_dead(slot, listener);
-  if (executors_[slot].granted != 0) arena_.release(std::exchange(executors_[slot].granted, 0));
+  for (const std::uint64_t block : std::exchange(executors_[slot].lent, {})) arena_.release(block);
   channel_.header().sleepers.erase(slot);
+  channel_.header().spinners.erase(slot);
   channel_.header().asking.erase(slot);
   replace(slot, listener);
 }
@@ -80,8 +80,7 @@ void SharedHost::recover_open_run(std::uint32_t slot) {
   auto& run = *reinterpret_cast<RecordHeader*>(channel_.outbox(slot) + position % outbox_bytes);
   const std::uint64_t count = run.count.load(std::memory_order_acquire);
   if (count == 0) return;
-  const std::byte* payload =
-      run.block != 0 ? channel_.at(run.block) : reinterpret_cast<const std::byte*>(&run + 1);
+  const std::byte* payload = run.block != 0 ? channel_.at(run.block) : reinterpret_cast<const std::byte*>(&run + 1);
   std::uint64_t bytes = count * run.result_stride;
   if (run.result_stride == detail::variable_stride) {
     bytes = 0;
@@ -172,6 +171,8 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   executor.chunk_end.store(0);
   executor.waits_for_space.store(0);
   executor.granted.store(0);
+  executor.spare.store(0);
+  executors_[slot].answered = executor.asks.load();
   executor.served.store(0);
   channel_.header().ready.erase(slot);
   set_serving(slot, false, listener);

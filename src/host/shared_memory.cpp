@@ -94,8 +94,9 @@ void SharedMemory::commit(std::size_t offset, std::size_t bytes) {
     result = fallocate(file_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes));
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
-    fail(errno == ENOSPC ? ENOMEM : errno, "no memory for " + megabytes(bytes) +
-                                               " more of the channel; send less at a time, or raise the job's memory limit");
+    fail(errno == ENOSPC ? ENOMEM : errno,
+         "no memory for " + megabytes(bytes) +
+             " more of the channel; send less at a time, or raise the job's memory limit");
   }
 }
 

@@ -53,15 +53,15 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
 /// Fields in the order in which they travel; the same for both archives.
 template <class Archive>
 void transfer(Archive& archive, PoolSettings& s) {
-  archive & s.error & s.name & s.processes & s.threads_per_task & s.max_tasks_per_child & s.test_nodes &
-      s.channel_bytes & s.inline_tasks;
+  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.test_nodes& s.channel_bytes& s
+      .inline_tasks;
   bool has_initializer = s.initializer.has_value();
-  archive & has_initializer;
+  archive& has_initializer;
   if (!has_initializer) return;
   if (!s.initializer) s.initializer.emplace();
   host::CallImage& image = *s.initializer;
   std::string callable(reinterpret_cast<const char*>(image.callable.data()), image.callable.size());
-  archive & image.kernel.module & image.kernel.offset & image.module_name & callable;
+  archive& image.kernel.module& image.kernel.offset& image.module_name& callable;
   const auto* bytes = reinterpret_cast<const std::byte*>(callable.data());
   image.callable.assign(bytes, bytes + callable.size());
 }

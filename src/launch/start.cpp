@@ -105,8 +105,8 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
   for (const std::string& warning : layout.warnings) std::cerr << "rankpool: " << warning << '\n';
   if (settings.log != LogLevel::info) return;
   std::ostringstream text;
-  text << "rankpool: " << layout.executors << " executors, " << layout.ranks.size() << " ranks, "
-       << layout.nodes.size() << " nodes:";
+  text << "rankpool: " << layout.executors << " executors, " << layout.ranks.size() << " ranks, " << layout.nodes.size()
+       << " nodes:";
   for (const NodePlan& node : layout.nodes) {
     text << ' ' << facts[static_cast<std::size_t>(node.leader)].host << " (" << node.executors << " on "
          << count_cpus(node.cpus) << " CPUs)";
@@ -178,15 +178,16 @@ std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& commu
   const std::vector<RankFacts> facts = transport::gather_facts(communicator, my_facts());
   // Before anything that depends on the executable, such as the initializer's address.
   if (const auto odd = check_same_program(facts)) throw BinaryMismatch(*odd);
-  PoolSettings settings =
-      decode_settings(transport::broadcast_bytes(communicator, is_root ? encode(mine) : std::vector<std::byte>(), root));
+  PoolSettings settings = decode_settings(
+      transport::broadcast_bytes(communicator, is_root ? encode(mine) : std::vector<std::byte>(), root));
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
   if (settings.inline_tasks) {
     return is_root ? start_inline(mine, facts, communicator.rank(), only_thread) : nullptr;
   }
   const Layout layout = plan_layout(facts, layout_options(settings, root, launched));
   if (is_root) print_layout(mine, layout, facts);
-  const NodePlan& node = layout.nodes[static_cast<std::size_t>(layout.ranks[static_cast<std::size_t>(communicator.rank())].node)];
+  const NodePlan& node =
+      layout.nodes[static_cast<std::size_t>(layout.ranks[static_cast<std::size_t>(communicator.rank())].node)];
   const std::uint64_t channel_id = next_channel_id();
 
   ChannelPlace place;

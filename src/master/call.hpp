@@ -41,12 +41,14 @@ struct Call {
   std::uint64_t tasks = 0;             ///< drawn
   std::uint64_t bytes = 0;             ///< the same, encoded
   std::uint64_t settled = 0;
-  std::map<std::uint64_t, KeptPiece> pieces;            ///< by first task
-  std::map<std::uint64_t, task::DeathReport> deaths;    ///< the last one of each task that is to be tried again
-  std::set<scheduler::HostId> informed;                 ///< hosts that know the call
+  std::map<std::uint64_t, KeptPiece> pieces;          ///< by first task
+  std::map<std::uint64_t, task::DeathReport> deaths;  ///< the last one of each task that is to be tried again
+  std::set<scheduler::HostId> informed;               ///< hosts that know the call
 
   /// The piece that holds a task.
-  std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) { return std::prev(pieces.upper_bound(task)); }
+  std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {
+    return std::prev(pieces.upper_bound(task));
+  }
   [[nodiscard]] std::uint64_t unsettled_bytes() const {
     return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
   }

@@ -124,6 +124,9 @@ void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, Piec
       continue;
     }
     if (deadline && Clock::now() >= *deadline) {
+      // What has ended but was not worth waking the master for counts too.
+      if (!driver_) poll_hosts();
+      if (call.state == Call::State::ended) break;
       std::ostringstream text;
       text << call.what << " timed out: " << call.settled << " of "
            << (call.state == Call::State::drawing ? "more than " : "") << call.tasks
@@ -220,12 +223,14 @@ void Engine::fail_calls(const std::exception_ptr& error) {
 
 void Engine::check_caller() const {
   if (driver_ == std::this_thread::get_id()) {
-    throw std::logic_error("rankpool: the pool was called from code that it runs while it delivers a result, such as a "
-                           "result's deserialization; that would wait for itself");
+    throw std::logic_error(
+        "rankpool: the pool was called from code that it runs while it delivers a result, such as a "
+        "result's deserialization; that would wait for itself");
   }
   if (options_.only_thread && *options_.only_thread != std::this_thread::get_id()) {
-    throw std::logic_error("rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that started it "
-                           "may use the pool; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that");
+    throw std::logic_error(
+        "rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that started it "
+        "may use the pool; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that");
   }
 }
 
@@ -266,12 +271,16 @@ void Engine::drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline
   if (waiting_ != 0) changed_.notify_all();
 }
 
-void Engine::step(Lock& lock, std::optional<Clock::time_point> deadline) {
+bool Engine::poll_hosts() {
   LocalReports reports(*this);
   bool happened = local_->poll(reports);
   if (transport_) happened |= transport_->poll([this](int source, detail::Bytes message) { receive(source, message); });
   dispatch();
-  if (happened) {
+  return happened;
+}
+
+void Engine::step(Lock& lock, std::optional<Clock::time_point> deadline) {
+  if (poll_hosts()) {
     backoff_.reset();
     return;
   }

@@ -52,8 +52,8 @@ class Engine final : public detail::PoolCore {
   using Lock = std::unique_lock<std::mutex>;
   using Clock = std::chrono::steady_clock;
   using Calls = std::unordered_map<host::CallId, Call>;
-  class Memory;          // channel memory under the engine's mutex
-  class LocalReports;    // a host's reports, and which host they come from
+  class Memory;        // channel memory under the engine's mutex
+  class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
 
   // Calls (engine.cpp).
@@ -71,6 +71,7 @@ class Engine final : public detail::PoolCore {
 
   // Driving (engine.cpp).
   void drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline);
+  bool poll_hosts();
   void step(Lock& lock, std::optional<Clock::time_point> deadline);
   void stop_hosts(wire::StopMode mode);
 

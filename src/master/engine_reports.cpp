@@ -30,11 +30,11 @@ void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t 
   leave_lot(lot, 1);
   if (call == nullptr) return;
   if (call->sink != nullptr) {
-    call->sink->error(task, task::rebuild(image, {.rank = place.rank,
-                                                  .host = host_name(place.rank),
-                                                  .slot = place.slot,
-                                                  .task = task,
-                                                  .attempt = attempt}));
+    call->sink->error(
+        task,
+        task::rebuild(
+            image,
+            {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = task, .attempt = attempt}));
   }
   settle(*call, task, 1);
 }

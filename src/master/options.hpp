@@ -13,7 +13,7 @@ namespace rankpool::master {
 
 struct EngineOptions {
   std::string name = "rankpool";
-  std::uint64_t chunksize = 0;                 ///< for calls that don't say; 0 automatic
+  std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
   Schedule schedule = Schedule::automatic;
   std::optional<Seconds> timeout;              ///< of calls that don't say
@@ -23,7 +23,7 @@ struct EngineOptions {
 
 /// A node other than the master's.
 struct RemoteNode {
-  int leader = 0;               ///< rank
+  int leader = 0;  ///< rank
   std::uint32_t executors = 0;
 };
 

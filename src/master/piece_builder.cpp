@@ -51,8 +51,10 @@ std::byte* PieceBuilder::append(std::uint64_t tasks) {
 }
 
 std::byte* PieceBuilder::append_encoded(std::size_t bytes) {
-  if (block_ == 0) begin_piece(std::max(bytes, piece_bytes));
-  if (bytes > capacity_ - used_) grow(bytes);
+  // The table of offsets comes behind the tasks; its room is kept free, so that completing a piece copies nothing.
+  const std::size_t with_table = bytes + (offsets_.size() + 3) * sizeof(std::uint64_t);
+  if (block_ == 0) begin_piece(std::max(with_table, piece_bytes + piece_bytes / 4));
+  if (with_table > capacity_ - used_) grow(with_table);
   std::byte* to = memory_.at(block_) + used_;
   offsets_.push_back(used_);
   used_ += bytes;
@@ -86,7 +88,6 @@ void PieceBuilder::complete() {
     offsets_.push_back(used_);
     const std::size_t table = (used_ + alignof(std::uint64_t) - 1) / alignof(std::uint64_t) * alignof(std::uint64_t);
     const std::size_t table_bytes = offsets_.size() * sizeof(std::uint64_t);
-    if (table + table_bytes > capacity_) grow(table + table_bytes - used_);
     std::memcpy(memory_.at(block_) + table, offsets_.data(), table_bytes);
     built_.push_back({{block_, block_ + table, next_task_, count_}, block_, used_});
     offsets_.clear();

@@ -69,14 +69,14 @@ class PieceBuilder final : public detail::PieceWriter {
   std::uint64_t target_tasks_;
   bool round_over_ = false;
 
-  std::uint64_t block_ = 0;        ///< of the piece being filled; 0 none
+  std::uint64_t block_ = 0;  ///< of the piece being filled; 0 none
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
   std::uint64_t count_ = 0;
   std::vector<std::uint64_t> offsets_;
   Clock::time_point begun_;
 
-  std::uint64_t next_task_ = 0;    ///< first task of the piece being filled
+  std::uint64_t next_task_ = 0;  ///< first task of the piece being filled
   std::uint64_t bytes_before_ = 0;
   std::vector<BuiltPiece> built_;
 };

@@ -16,6 +16,9 @@ namespace {
 
 thread_local const TaskContext* current = nullptr;
 
+// Set once, before any task and so before any thread of a task.
+bool in_executor = false;
+
 const TaskContext& require_task(const char* function) {
   if (current != nullptr) return *current;
   throw std::logic_error(std::string("rankpool: this_task::") + function +
@@ -27,6 +30,10 @@ const TaskContext& require_task(const char* function) {
 CurrentTask::CurrentTask(const TaskContext& context) noexcept : previous_(std::exchange(current, &context)) {}
 
 CurrentTask::~CurrentTask() { current = previous_; }
+
+void mark_executor() noexcept { in_executor = true; }
+
+bool is_executor() noexcept { return in_executor; }
 
 const TaskContext* current_task() noexcept { return current; }
 
@@ -43,7 +50,7 @@ int this_task::slot() { return task::require_task("slot").slot; }
 std::string this_task::host() { return task::require_task("host").host; }
 
 void detail::refuse_inside_task(std::string_view what) {
-  if (task::current_task() == nullptr) return;
+  if (task::current_task() == nullptr && !task::is_executor()) return;
   throw std::logic_error("rankpool: " + std::string(what) +
                          " was called inside a task. A task can't use a pool: its own executor would have to wait for "
                          "itself. Return the work to the master, which can map it.");

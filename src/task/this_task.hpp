@@ -29,6 +29,10 @@ class CurrentTask {
   const TaskContext* previous_;
 };
 
+/// This process is an executor: all its threads belong to tasks.
+void mark_executor() noexcept;
+[[nodiscard]] bool is_executor() noexcept;
+
 /// @returns the context of this thread's task; null outside a task.
 const TaskContext* current_task() noexcept;
 

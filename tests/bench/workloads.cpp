@@ -66,9 +66,10 @@ double median_seconds(int runs, const std::function<void()>& work) {
 }
 
 void emit(const rankpool::Pool& pool, const char* workload, long tasks, double seconds, const std::string& extra = {}) {
-  std::printf("{\"peer\": \"rankpool\", \"workload\": \"%s\", \"tasks\": %ld, \"seconds\": %.6f, \"per_task_us\": %.4f, "
-              "\"executors\": %d%s}\n",
-              workload, tasks, seconds, seconds * 1e6 / static_cast<double>(tasks), pool.processes(), extra.c_str());
+  std::printf(
+      "{\"peer\": \"rankpool\", \"workload\": \"%s\", \"tasks\": %ld, \"seconds\": %.6f, \"per_task_us\": %.4f, "
+      "\"executors\": %d%s}\n",
+      workload, tasks, seconds, seconds * 1e6 / static_cast<double>(tasks), pool.processes(), extra.c_str());
   std::fflush(stdout);
 }
 
@@ -162,8 +163,8 @@ void idle(rankpool::Pool& pool) {
 
 int main(int argc, char** argv) {
   const std::vector<std::pair<std::string, std::function<void(rankpool::Pool&)>>> figures{
-      {"map", map}, {"dispatch", dispatch}, {"apply", apply}, {"work", work}, {"heavy", heavy}, {"payload", payload},
-      {"idle", idle}};
+      {"map", map},     {"dispatch", dispatch}, {"apply", apply}, {"work", work},
+      {"heavy", heavy}, {"payload", payload},   {"idle", idle}};
   const std::set<std::string> wanted(argv + 1, argv + argc);
   return rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
     for (const auto& [name, figure] : figures) {
