@@ -15,7 +15,7 @@ case "${1:-}" in
 esac
 
 # Reasons that excuse a skip: the means do not exist on every machine. Any other skip counts as a failure.
-excused='needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
+excused='the sanitizer|may use one CPU only|needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
 
 passed=0
 failed=0

@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 // Encoded inputs kept ahead of the executors, per node: enough for several pieces in flight, little enough for caches.
 constexpr std::uint64_t window_bytes = std::uint64_t{2} << 20U;
 
+constexpr std::uint64_t largest_chunk = std::uint64_t{1} << 36U;
+
 // Leaders that have been told to stop get this long to take the message.
 constexpr auto flush_limit = 10s;
 
@@ -101,6 +103,9 @@ Call& Engine::open(const detail::CallSpec& spec, detail::InputSource& source, de
   call.image.input_stride = spec.input_stride;
   call.image.schedule = spec.schedule.value_or(options_.schedule);
   call.image.chunksize = spec.chunksize != 0 ? spec.chunksize : options_.chunksize;
+  // A chunk larger than the call is the call; the limit keeps products of it in range.
+  call.image.chunksize =
+      std::min({call.image.chunksize, largest_chunk, std::max<std::uint64_t>(total.value_or(largest_chunk), 1)});
   if (call.image.schedule == Schedule::static_ && call.image.chunksize == 0 && total) {
     call.image.chunksize = (*total + processes_ - 1) / processes_;
   }

@@ -32,18 +32,24 @@ PieceBuilder::~PieceBuilder() {
 
 std::uint64_t PieceBuilder::room() const {
   if (round_over_) return 0;
-  if (count_ == 0) {
-    if (variable() || stride_ == 0) return target_tasks_;
-    return std::min(target_tasks_, whole_chunks(piece_bytes / stride_, chunk_));
-  }
-  if (variable() || stride_ == 0) return count_ < target_tasks_ ? target_tasks_ - count_ : 1;
-  return (capacity_ - used_) / stride_;
+  // A piece that has to hold a chunk of many tasks is not reserved at once: the input may end long before.
+  const std::uint64_t at_once =
+      variable() || stride_ == 0 ? most_tasks : std::max<std::uint64_t>(piece_bytes / stride_, 1);
+  return std::min(at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1);
+}
+
+/// Tasks of the piece being filled, where its bytes don't end it before.
+std::uint64_t PieceBuilder::piece_tasks() const {
+  if (variable() || stride_ == 0) return target_tasks_;
+  return std::min(target_tasks_, whole_chunks(piece_bytes / stride_, chunk_));
 }
 
 std::byte* PieceBuilder::append(std::uint64_t tasks) {
-  if (block_ == 0) begin_piece(stride_ == 0 ? 0 : room() * stride_);
+  const std::size_t bytes = tasks * stride_;
+  if (block_ == 0) begin_piece(std::max(bytes, std::min(piece_bytes, piece_tasks() * stride_)));
+  if (bytes > capacity_ - used_) grow(bytes);
   std::byte* to = memory_.at(block_) + used_;
-  used_ += tasks * stride_;
+  used_ += bytes;
   count_ += tasks;
   // The caller fills the memory after this; the piece is handed over by take(), when the draw is over.
   if (is_full()) complete();
@@ -65,7 +71,7 @@ std::byte* PieceBuilder::append_encoded(std::size_t bytes) {
 
 bool PieceBuilder::is_full() const {
   if (count_ % chunk_ != 0) return false;
-  if (!variable() && stride_ != 0) return capacity_ - used_ < stride_;
+  if (!variable()) return count_ >= piece_tasks();
   return count_ >= target_tasks_ || used_ >= piece_bytes;
 }
 

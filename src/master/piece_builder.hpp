@@ -61,6 +61,7 @@ class PieceBuilder final : public detail::PieceWriter {
   void grow(std::size_t bytes);
   void complete();
   [[nodiscard]] bool is_full() const;
+  [[nodiscard]] std::uint64_t piece_tasks() const;
   [[nodiscard]] bool variable() const { return stride_ == detail::variable_stride; }
 
   PieceMemory& memory_;

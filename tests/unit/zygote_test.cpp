@@ -301,7 +301,7 @@ TEST_F(ZygoteTest, a_refused_channel_is_an_error_with_the_reason) {
 }
 
 TEST_F(ZygoteTest, a_channel_there_is_no_address_space_for_is_an_error_with_the_reason) {
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "the sanitizer needs address space too";
 #endif
   rlimit none{std::size_t{1} << 20U, RLIM_INFINITY};

@@ -88,7 +88,8 @@ class ResultWriter {
 
   /// Memory for the running task's result of `bytes` bytes.
   std::byte* reserve(std::size_t bytes) {
-    if (bytes > static_cast<std::size_t>(limit_ - cursor_)) [[unlikely]] make_room(bytes);
+    if (bytes > static_cast<std::size_t>(limit_ - cursor_)) [[unlikely]]
+      make_room(bytes);
     return cursor_;
   }
 
@@ -121,9 +122,9 @@ class ResultWriter {
 
 /// One chunk as its kernel sees it.
 struct Chunk {
-  const std::byte* inputs = nullptr;         ///< fixed stride: the first task's bytes; else the piece's bytes
-  std::size_t stride = 0;                    ///< bytes per task; variable when `offsets` is set
-  const std::uint64_t* offsets = nullptr;    ///< count + 1 offsets into `inputs`, or null
+  const std::byte* inputs = nullptr;       ///< fixed stride: the first task's bytes; else the piece's bytes
+  std::size_t stride = 0;                  ///< bytes per task; variable when `offsets` is set
+  const std::uint64_t* offsets = nullptr;  ///< count + 1 offsets into `inputs`, or null
   std::uint64_t count = 0;
   ResultWriter* results = nullptr;
 
