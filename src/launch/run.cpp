@@ -82,7 +82,10 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
 
 }  // namespace
 
-void prefork() { launch::zygote(false); }
+void prefork() {
+  detail::refuse_inside_task("prefork()");
+  launch::zygote(false);
+}
 
 int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& master, PoolOptions options) {
   refuse_inside_task("run()");

@@ -82,8 +82,7 @@ const char* advice_for(int wait_status) {
       return "a task must return or throw: exit() ends its executor";
     case SIGKILL:
     case SIGTERM:
-      return "it was killed from outside or, often, for lack of memory: use fewer processes or set memory_limit, "
-             "then a task gets std::bad_alloc instead";
+      return "it was killed from outside or, often, for lack of memory: use fewer processes";
     case SIGXCPU:
       return "the CPU time limit of the process (ulimit -t) is used up";
     case SIGXFSZ:

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <iostream>
 #include <ranges>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
