@@ -143,7 +143,7 @@ class AtomicSet {
   }
   [[nodiscard]] std::uint32_t size(std::uint32_t slots) const noexcept {
     int size = 0;
-    for (std::uint32_t w = 0; w * bits < slots; ++w) size += std::popcount(words_[w].load(std::memory_order_relaxed));
+    for (std::uint32_t w = 0; w * bits < slots; ++w) size += std::popcount(words_[w].load(std::memory_order_seq_cst));
     return static_cast<std::uint32_t>(size);
   }
   /// Takes every member out and visits it.

@@ -29,6 +29,8 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
   const Lot& lot = waiting.lot;
   constexpr auto relaxed = std::memory_order_relaxed;
   LotSlot& posted = channel_.header().lots[slot];
+  // Orders the fields below behind the word's closing for executors that still read the slot's last lot.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   // The claim word has been closed, in a new generation, since the slot's last lot ended.
   posted.lot.store(lot.id, relaxed);
   posted.call.store(lot.call, relaxed);
@@ -46,14 +48,23 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
   const std::uint64_t generation = ClaimWord::generation(posted.claim.load(relaxed));
   posted.claim.store(ClaimWord::make(generation, 0), std::memory_order_seq_cst);
   channel_.header().open_lots.fetch_or(std::uint64_t{1} << slot, std::memory_order_seq_cst);
-  wake_executors(lot.count);
+  wake_executors();
 }
 
-void LotBoard::wake_executors(std::uint64_t wanted) {
-  const std::uint64_t awake = channel_.header().spinners.size(channel_.slots());
-  if (wanted <= awake) return;
-  wanted -= awake;
-  channel_.header().sleepers.take(channel_.slots(), wanted, [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
+// As many as there are tasks that nobody has claimed; those that look for work need no ring.
+void LotBoard::wake_executors() {
+  auto& header = channel_.header();
+  std::uint64_t unclaimed = 0;
+  for (std::uint64_t open = header.open_lots.load(std::memory_order_seq_cst); open != 0; open &= open - 1) {
+    const auto slot = static_cast<std::uint32_t>(std::countr_zero(open));
+    if (!accounts_[slot]) continue;
+    const std::uint64_t count = accounts_[slot]->lot().count;
+    unclaimed += count - std::min(count, ClaimWord::next(header.lots[slot].claim.load(std::memory_order_seq_cst)));
+  }
+  const std::uint64_t looking = header.spinners.size(channel_.slots());
+  if (unclaimed <= looking) return;
+  header.sleepers.take(channel_.slots(), unclaimed - looking,
+                       [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
 }
 
 TaskRange LotBoard::take_back(LotId lot) {
@@ -105,6 +116,11 @@ void LotBoard::close(std::uint32_t slot) {
 LotAccount* LotBoard::account_of(LotId lot) {
   const auto found = slots_.find(lot);
   return found == slots_.end() ? nullptr : &*accounts_[found->second];
+}
+
+void LotBoard::hide_if_exhausted(std::uint32_t slot) {
+  if (!accounts_[slot] || !exhausted(slot)) return;
+  channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
 }
 
 bool LotBoard::exhausted(std::uint32_t slot) const {

@@ -28,6 +28,8 @@ class LotBoard {
   [[nodiscard]] LotAccount* account_of(LotId lot);
   /// Whether every task of the lot in this slot has been claimed.
   [[nodiscard]] bool exhausted(std::uint32_t slot) const;
+  /// Nobody need look for work in it, if so.
+  void hide_if_exhausted(std::uint32_t slot);
   [[nodiscard]] bool empty() const { return slots_.empty() && waiting_.empty(); }
 
  private:
@@ -38,7 +40,7 @@ class LotBoard {
 
   [[nodiscard]] std::optional<std::uint32_t> free_slot();
   void put_up(const Waiting& waiting, std::uint32_t slot);
-  void wake_executors(std::uint64_t wanted);
+  void wake_executors();
   void close(std::uint32_t slot);
 
   Channel& channel_;

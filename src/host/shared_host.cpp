@@ -21,6 +21,9 @@ constexpr auto audit_interval = std::chrono::nanoseconds(1ms);
 // Memory that an executor may keep for its next large result.
 constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
 
+// A zygote that was killed rings nobody.
+constexpr auto glance_interval = std::chrono::nanoseconds(1s);
+
 }  // namespace
 
 SharedHost::SharedHost(const Config& config, Zygote& zygote)
@@ -77,13 +80,14 @@ void SharedHost::close_call(CallId call) {
 
 void SharedHost::retract(LotId lot) {
   retracted_.emplace_back(lot, board_.take_back(lot));
-  channel_.note_for_leader();
+  channel_.ring_leader();
 }
 
 bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
-  if (audits_ != 0) audit_lots(listener);
-  if (header.attention.load(std::memory_order_relaxed) == 0) return false;
+  look_after_zygote();
+  const bool found = audits_ != 0 && audit_lots(listener);
+  if (header.attention.load(std::memory_order_relaxed) == 0) return found;
   header.attention.exchange(0, std::memory_order_seq_cst);
   for (; !retracted_.empty(); retracted_.pop_front()) {
     const auto [lot, tasks] = retracted_.front();
@@ -110,7 +114,8 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!attention()) {
-    support::futex_wait(header.bell.rings, rings, audits_ != 0 ? std::min(timeout, audit_interval) : timeout);
+    support::futex_wait(header.bell.rings, rings, std::min(timeout, audits_ != 0 ? audit_interval : glance_interval));
+    glance_due_ = !attention();
   }
   header.sleeping.store(0, std::memory_order_relaxed);
 }

@@ -76,7 +76,9 @@ class SharedHost final : public Host {
   void recover_open_run(std::uint32_t slot);
   void settle_chunk_of_dead(std::uint32_t slot, HostListener& listener);
   void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
-  void audit_lots(HostListener& listener);
+  bool audit_lots(HostListener& listener);
+  void look_after_zygote();
+  [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
   void set_serving(std::uint32_t slot, bool serves, HostListener& listener);
@@ -96,6 +98,7 @@ class SharedHost final : public Host {
   std::vector<Executor> executors_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
   std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
+  bool glance_due_ = false;   ///< a wait has ended without a ring
   std::uint32_t serving_ = 0;
 };
 

@@ -47,7 +47,7 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
       break;
     case SlotState::unforkable:
       set_serving(slot, false, listener);
-      if (serving_ == 0) {
+      if (!any_process()) {
         break_down(std::string("no executor can be started on ") + host_name_ + ": " +
                        std::strerror(executor.wait_status.load()) + "; is the number of processes limited (ulimit -u)?",
                    listener);
@@ -58,6 +58,21 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
     case SlotState::retiring:
       break;
   }
+}
+
+// Whether an executor serves or may still come to serve.
+bool SharedHost::any_process() {
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+    const ExecutorSlot& executor = channel_.slot(slot);
+    if (has_process(executor.state.load()) || executor.command.load() == SlotCommand::spawn) return true;
+  }
+  return false;
+}
+
+// Its executors die with it, and nobody reports them.
+void SharedHost::look_after_zygote() {
+  if (!std::exchange(glance_due_, false) || life_ == Life::ended || zygote_.alive()) return;
+  carry_out_commands(channel_, channel_id_, leader_member, zygote_);
 }
 
 void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
@@ -102,6 +117,8 @@ void SharedHost::settle_chunk_of_dead(std::uint32_t slot, HostListener& listener
   ExecutorSlot& executor = channel_.slot(slot);
   const std::uint32_t claiming = executor.claiming.load();
   if (claiming == 0) return;
+  // It may have died before it said that the lot is used up; then the others would look for work there without end.
+  board_.hide_if_exhausted(claiming - 1);
   const std::uint64_t end = executor.chunk_end.load();
   if (end == 0) {
     // It was about to claim, and may or may not have.
@@ -125,10 +142,12 @@ void SharedHost::settle_chunk_of_dead(std::uint32_t slot, HostListener& listener
   }
 }
 
-void SharedHost::audit_lots(HostListener& listener) {
+bool SharedHost::audit_lots(HostListener& listener) {
+  const std::uint64_t before = audits_;
   for (std::uint64_t open = audits_; open != 0; open &= open - 1) {
     audit(static_cast<std::uint32_t>(std::countr_zero(open)), listener);
   }
+  return audits_ != before;
 }
 
 // Tasks that are claimed, by no executor that lives, and not accounted for were taken to the grave by one that died
@@ -197,6 +216,8 @@ void SharedHost::set_serving(std::uint32_t slot, bool serves, HostListener& list
 void SharedHost::break_down(const std::string& reason, HostListener& listener) {
   if (life_ != Life::running) return;
   life_ = Life::broken;
+  // Others get its tasks: nothing of them may still run here.
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::kill);
   listener.on_broken(reason);
 }
 
@@ -221,7 +242,7 @@ void SharedHost::end() {
   for (std::uint32_t member = 0; member < channel_.header().members; ++member) {
     channel_.header().member_bells[member].ring();
   }
-  zygote_.detach(channel_id_);
+  if (zygote_.alive()) zygote_.detach(channel_id_);
 }
 
 void SharedHost::ring_everyone() {
@@ -244,6 +265,7 @@ void SharedHost::wait_until_vacant() {
       executor.bell.ring();
     }
     if (left == 0) break;
+    if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
     support::futex_wait(header.bell.rings, rings, look_up);
     header.attention.store(0, std::memory_order_relaxed);
   }

@@ -79,6 +79,8 @@ void forget_launcher() {
   std::vector<std::string> names;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view variable(*entry);
+    // The user's word, not the launcher's: a task may run mpirun too.
+    if (variable.starts_with("OMPI_ALLOW_RUN_AS_ROOT")) continue;
     if (variable.starts_with("OMPI_") || variable.starts_with("PMIX_") || variable.starts_with("PMI_")) {
       names.emplace_back(variable.substr(0, variable.find('=')));
     }

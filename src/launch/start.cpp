@@ -149,11 +149,17 @@ std::vector<ChannelPlace> exchange_places(const boost::mpi::communicator& commun
   return places;
 }
 
-void serve_member(const ChannelPlace& leader, std::uint32_t member, host::Zygote& zygote, std::uint64_t channel_id) {
-  host::Channel channel(host::SharedMemory::attach(leader.pid, leader.file));
-  zygote.attach(channel_id, channel.memory());
-  host::serve_as_member(channel, channel_id, member, zygote);
-  zygote.detach(channel_id);
+/// A rank that doesn't lead its node maps the leader's channel, before the leader may close it again.
+std::unique_ptr<host::Channel> attach(const ChannelPlace& leader, host::Zygote& zygote, std::uint64_t channel_id,
+                                      ChannelPlace& outcome) {
+  try {
+    auto channel = std::make_unique<host::Channel>(host::SharedMemory::attach(leader.pid, leader.file));
+    zygote.attach(channel_id, channel->memory());
+    return channel;
+  } catch (const std::exception& error) {
+    std::strncpy(outcome.problem.data(), error.what(), outcome.problem.size() - 1);
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -196,13 +202,17 @@ std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& commu
     host = make_host(host_config(settings, layout, node, facts, channel_id), zygote, place);
   }
   const std::vector<ChannelPlace> places = exchange_places(communicator, place);
+  std::unique_ptr<host::Channel> channel;
+  if (host == nullptr) channel = attach(places[static_cast<std::size_t>(node.leader)], zygote, channel_id, place);
+  exchange_places(communicator, place);
   // Duplicating a communicator is collective, so every rank of it does, if anybody needs one.
   std::unique_ptr<transport::Transport> transport;
   if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
   if (host == nullptr) {
     const std::vector<int> ranks = members(node);
     const auto member = static_cast<std::uint32_t>(std::ranges::find(ranks, communicator.rank()) - ranks.begin());
-    serve_member(places[static_cast<std::size_t>(node.leader)], member, zygote, channel_id);
+    host::serve_as_member(*channel, channel_id, member, zygote);
+    zygote.detach(channel_id);
     return nullptr;
   }
   host->start();

@@ -1,13 +1,16 @@
 #include "master/engine.hpp"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
+#include <type_traits>
 #include <utility>
 
 #include <rankpool/detail/code_address.hpp>
 #include <rankpool/errors.hpp>
 
 #include "master/reports.hpp"
+#include "wire/codec.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -60,6 +63,23 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
 
 Engine::~Engine() { terminate(); }
 
+/// One thread drives at a time; the others are told when it stops.
+template <typename Work>
+void Engine::drive(const Work& work) {
+  struct Seat {
+    explicit Seat(Engine& engine) : engine_(engine) { engine_.driver_ = std::this_thread::get_id(); }
+    Seat(const Seat&) = delete;
+    Seat& operator=(const Seat&) = delete;
+    ~Seat() {
+      engine_.driver_.reset();
+      if (engine_.waiting_ != 0) engine_.changed_.notify_all();
+    }
+    Engine& engine_;
+  };
+  const Seat seat(*this);
+  work();
+}
+
 // ---------------------------------------------------------------------------------------------------------- calls
 
 void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
@@ -83,11 +103,13 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
     if (!lock.owns_lock()) lock.lock();
     abandon(call);
     dispatch();
+    tell_joiner();
     lock.unlock();
     throw;
   }
   const std::exception_ptr failure = call.failure;
   calls_.erase(id);
+  tell_joiner();
   lock.unlock();
   if (failure) std::rethrow_exception(failure);
 }
@@ -95,7 +117,7 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
 Call& Engine::open(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const host::CallId id = next_call_++;
   const std::optional<std::uint64_t> total = source.size();
-  Call& call = calls_[id];
+  Call call;  // among the calls only when nothing can throw any more
   call.image.id = id;
   call.image.kernel = detail::address_of(spec.kernel);
   call.image.module_name = detail::module_name(call.image.kernel.module);
@@ -117,20 +139,23 @@ Call& Engine::open(const detail::CallSpec& spec, detail::InputSource& source, de
                            .chunksize = call.image.chunksize,
                            .max_attempts = call.max_attempts,
                            .total = total});
-  return call;
+  return calls_.emplace(id, std::move(call)).first->second;
 }
 
 void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
                        std::optional<Clock::time_point> deadline) {
   while (call.state != Call::State::ended) {
-    if (call.state == Call::State::drawing && wants_input(call)) {
+    const bool late = deadline && Clock::now() >= *deadline;
+    if (!late && call.state == Call::State::drawing && wants_input(call)) {
       draw(lock, call, source, builder);
       dispatch();
+      // Inputs may come slowly; what executors report must not wait for them.
+      if (!driver_) drive([this] { poll_hosts(); });
       continue;
     }
-    if (deadline && Clock::now() >= *deadline) {
+    if (late) {
       // What has ended but was not worth waking the master for counts too.
-      if (!driver_) poll_hosts();
+      if (!driver_) drive([this] { poll_hosts(); });
       if (call.state == Call::State::ended) break;
       std::ostringstream text;
       text << call.what << " timed out: " << call.settled << " of "
@@ -181,6 +206,25 @@ void Engine::add_pieces(Call& call, std::span<const BuiltPiece> pieces) {
     scheduler_.add_tasks(call.image.id, {built.piece.first, built.piece.count});
   }
   call.sink->expect(call.tasks);
+}
+
+// join() may be asleep until the last call has left.
+void Engine::tell_joiner() {
+  if (state_ == PoolState::running || !calls_.empty()) return;
+  local_->ring();
+  changed_.notify_all();
+}
+
+/// The call can't go on; its caller gets the error when what is in flight has ended.
+void Engine::fail(Call& call, const std::exception_ptr& error) {
+  if (call.state == Call::State::ended) return;
+  if (call.state != Call::State::abandoned) {
+    if (!call.failure) call.failure = error;
+    call.sink = nullptr;
+    call.state = Call::State::drained;
+  }
+  scheduler_.cancel_job(call.image.id);
+  changed_.notify_all();
 }
 
 // The caller leaves. What runs is let run, and dropped when it ends.
@@ -264,16 +308,7 @@ void Engine::drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline
     --waiting_;
     return;
   }
-  driver_ = std::this_thread::get_id();
-  try {
-    step(lock, deadline);
-  } catch (...) {
-    driver_.reset();
-    if (waiting_ != 0) changed_.notify_all();
-    throw;
-  }
-  driver_.reset();
-  if (waiting_ != 0) changed_.notify_all();
+  drive([&] { step(lock, deadline); });
 }
 
 bool Engine::poll_hosts() {
@@ -338,14 +373,29 @@ void Engine::cancel_pending() {
   const std::lock_guard lock(mutex_);
   for (auto& [id, call] : calls_) {
     if (!call.cancellable || call.state == Call::State::abandoned || call.state == Call::State::ended) continue;
-    call.failure = std::make_exception_ptr(CancelledError("the call was cancelled by shutdown before a task started"));
-    call.sink = nullptr;
-    call.state = Call::State::drained;
-    scheduler_.cancel_job(id);
+    fail(call, std::make_exception_ptr(CancelledError("the call was cancelled by shutdown before a task started")));
   }
   dispatch();
   local_->ring();
   changed_.notify_all();
+}
+
+// Until each leader has said its last: a message that is still under way when its communicator is freed would turn up
+// in the next one. What else comes is not wanted any more.
+void Engine::await_leaders() {
+  std::set<int> awaited;
+  for (const RemoteNode& node : remote_) awaited.insert(node.leader);
+  const auto deadline = Clock::now() + flush_limit;
+  transport::Backoff backoff;
+  while (!awaited.empty() && Clock::now() < deadline) {
+    const bool received = transport_->poll([&](int source, detail::Bytes message) {
+      wire::for_each_to_master(message, [&](const auto& last) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>) awaited.erase(source);
+      });
+    });
+    if (received) backoff.reset();
+    std::this_thread::sleep_for(backoff.next());
+  }
 }
 
 void Engine::stop_hosts(wire::StopMode mode) {
@@ -354,6 +404,7 @@ void Engine::stop_hosts(wire::StopMode mode) {
     for (const RemoteNode& node : remote_) outbox_->add(node.leader, wire::Stop{mode});
     outbox_->flush();
     transport_->flush(flush_limit);
+    await_leaders();
   }
   if (mode == wire::StopMode::kill) {
     local_->kill();

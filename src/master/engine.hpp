@@ -65,14 +65,19 @@ class Engine final : public detail::PoolCore {
                  std::optional<Clock::time_point> deadline);
   void abandon(Call& call);
   void forget(host::CallId call);
+  void fail(Call& call, const std::exception_ptr& error);
+  void tell_joiner();
   void fail_calls(const std::exception_ptr& error);
   void check_caller() const;
   void check_running() const;
 
   // Driving (engine.cpp).
   void drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline);
+  template <typename Work>
+  void drive(const Work& work);
   bool poll_hosts();
   void step(Lock& lock, std::optional<Clock::time_point> deadline);
+  void await_leaders();
   void stop_hosts(wire::StopMode mode);
 
   // Commands of the scheduler (engine_dispatch.cpp).

@@ -24,23 +24,32 @@ void Engine::carry_out(const scheduler::RunLot& command) {
                       .attempt = command.attempt,
                       .executors = static_cast<std::uint32_t>(processes_),
                       .total = call.total.value_or(call.tasks)};
-  call.cancellable = false;
-  lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count});
-  inform(call, command.host);
-  if (command.host == local_host) {
-    local_->post(lot);
-  } else {
-    send_lot(lot, call, remote_[command.host - 1].leader);
+  try {
+    inform(call, command.host);
+    lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count});
+    if (command.host == local_host) {
+      local_->post(lot);
+    } else {
+      send_lot(lot, call, remote_[command.host - 1].leader);
+    }
+    call.cancellable = false;
+  } catch (...) {
+    // No host has the lot: this call can't go on, the others can.
+    lots_.erase(lot.id);
+    scheduler_.tasks_returned(command.host, lot.id, command.tasks);
+    fail(call, std::current_exception());
   }
 }
 
 void Engine::inform(Call& call, scheduler::HostId host) {
-  if (!call.informed.insert(host).second) return;
+  if (call.informed.contains(host)) return;
   const host::CallImage& image = call.image;
   if (host == local_host) {
     local_->open_call(image);
+    call.informed.insert(host);
     return;
   }
+  call.informed.insert(host);
   outbox_->add(remote_[host - 1].leader, wire::OpenCall{.call = image.id,
                                                         .kernel_module = image.kernel.module,
                                                         .kernel_offset = image.kernel.offset,

@@ -17,8 +17,14 @@ void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t firs
   Call* call = call_of(lot);
   leave_lot(lot, count);
   if (call == nullptr) return;
-  if (call->sink != nullptr) call->sink->values(first, count, encoded);
   settle(*call, first, count);
+  if (call->sink == nullptr) return;
+  try {
+    call->sink->values(first, count, encoded);
+  } catch (...) {
+    // Out of memory, say: the error of this call, whichever thread drives.
+    fail(*call, std::current_exception());
+  }
 }
 
 void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
@@ -66,7 +72,7 @@ void Engine::leave_lot(host::LotId lot, std::uint64_t count) {
 // Tasks that have ended for good: their inputs are not needed any more.
 void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
   call.settled += count;
-  if (!call.deaths.empty()) call.deaths.erase(first);
+  call.deaths.erase(call.deaths.lower_bound(first), call.deaths.lower_bound(first + count));
   const auto piece = call.piece_of(first);
   piece->second.outstanding -= count;
   if (piece->second.outstanding != 0) return;
@@ -79,6 +85,7 @@ void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
   if (hosts_alive_ != 0) --hosts_alive_;
   if (hosts_alive_ == 0) return break_pool(reason);
   std::cerr << "rankpool: going on without one node's executors: " << reason << std::endl;
+  std::erase_if(lots_, [host](const auto& lot) { return lot.second.host == host; });
   scheduler_.lose_host(host);
 }
 

@@ -53,6 +53,7 @@ class Engine::RemoteReports {
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }
   void operator()(const wire::Executors&) const {}
+  void operator()(const wire::Stopped&) const {}
   void operator()(const wire::Broken& m) const { engine_.host_broken(host_, m.reason); }
 
  private:

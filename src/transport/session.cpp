@@ -1,5 +1,7 @@
 #include "transport/session.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <sstream>
 #include <stdexcept>
@@ -27,7 +29,12 @@ MpiSession& MpiSession::start() {
   return session;
 }
 
-MpiSession::MpiSession() : environment_(start_mpi()) {}
+MpiSession::MpiSession() : environment_(start_mpi()), pid_(getpid()) {}
+
+// A child that the program forked inherits the session but is no rank: MPI is not its to finalise.
+MpiSession::~MpiSession() {
+  if (getpid() != pid_) static_cast<void>(environment_.release());
+}
 
 void MpiSession::require_thread_multiple() const {
   if (any_thread_may_call()) return;

@@ -15,6 +15,7 @@ class MpiSession {
   /// @throws std::runtime_error if MPI has been finalised.
   static MpiSession& start();
 
+  ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
@@ -35,6 +36,7 @@ class MpiSession {
 
   std::unique_ptr<boost::mpi::environment> environment_;
   boost::mpi::communicator world_;
+  int pid_;
 };
 
 }  // namespace rankpool::transport

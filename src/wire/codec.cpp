@@ -21,6 +21,7 @@ enum class Type : std::uint32_t {
   initializer_failed,
   executors,
   broken,
+  stopped,
 };
 
 // Not a valid length or type, so that a decoder that has lost its place finds out at once.
@@ -63,6 +64,7 @@ RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
 RANKPOOL_WIRE(Retracted, retracted, m.lot)
 RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
 RANKPOOL_WIRE(Executors, executors, m.count)
+RANKPOOL_WIRE(Stopped, stopped, m.mode)
 RANKPOOL_WIRE(Broken, broken, m.reason)
 #undef RANKPOOL_WIRE
 // NOLINTEND(bugprone-macro-parentheses)
@@ -248,6 +250,7 @@ void encode(std::vector<std::byte>& to, const Retracted& message) { encode_frame
 void encode(std::vector<std::byte>& to, const InitializerFailed& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Executors& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 
 ToLeader decode_for_leader(Bytes& rest) { return Decoder<ToLeader>::decode(rest); }
 ToMaster decode_for_master(Bytes& rest) { return Decoder<ToMaster>::decode(rest); }

@@ -1,7 +1,8 @@
 // The messages between the master and the leader rank of each other node.
 //
 //   master ── OpenCall, CloseCall, RunLot, RetractLot, Stop ──► leader
-//   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken ── leader
+//   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken, Stopped
+//   ── leader
 //
 // Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
 // the machine's own byte order: all ranks run the same executable.
@@ -126,12 +127,17 @@ struct Executors {
   std::uint32_t count = 0;
 };
 
+/// The leader's last message.
+struct Stopped {
+  StopMode mode = StopMode::finish;
+};
+
 struct Broken {
   std::string reason;
 };
 
 using ToLeader = std::variant<OpenCall, CloseCall, RunLot, RetractLot, Stop>;
-using ToMaster =
-    std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken>;
+using ToMaster = std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
+                              Broken, Stopped>;
 
 }  // namespace rankpool::wire

@@ -62,6 +62,7 @@ class Reporter final : public host::HostListener {
   void on_executors(std::uint32_t count) override { tell(wire::Executors{.count = count}); }
   void on_broken(const std::string& reason) override { tell(wire::Broken{.reason = reason}); }
 
+  void stopped(wire::StopMode mode) { tell(wire::Stopped{.mode = mode}); }
   void flush() { outbox_.flush(); }
 
  private:
@@ -196,14 +197,15 @@ class Worker {
   }
 
   void stop() {
-    if (how_to_stop_ == wire::StopMode::kill) {
-      if (executors_left_) host_.kill();
-      return;
-    }
     if (executors_left_) {
-      host_.shut_down();
-      host_.poll(reporter_);
+      if (how_to_stop_ == wire::StopMode::kill) {
+        host_.kill();
+      } else {
+        host_.shut_down();
+        host_.poll(reporter_);
+      }
     }
+    reporter_.stopped(how_to_stop_);
     reporter_.flush();
     transport_.flush(last_words);
   }

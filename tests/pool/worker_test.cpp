@@ -122,6 +122,7 @@ struct Heard {
   void operator()(const wire::Broken& message) { broken.push_back(message); }
   void operator()(const wire::TaskFailed&) {}
   void operator()(const wire::InitializerFailed&) {}
+  void operator()(const wire::Stopped&) {}
 };
 
 /// One conversation: `talk` on the master, `check` on the leader when serve() has returned.

@@ -186,8 +186,8 @@ TEST(WorkerLost, tells_an_exit_from_a_signal) {
 }
 
 TEST(WorkerLost, points_to_memory_when_the_kernel_may_have_killed) {
-  EXPECT_TRUE(contains(lost(SIGKILL).what(), "memory_limit"));
-  EXPECT_FALSE(contains(lost(SIGSEGV).what(), "memory_limit"));
+  EXPECT_TRUE(contains(lost(SIGKILL).what(), "fewer processes"));
+  EXPECT_FALSE(contains(lost(SIGSEGV).what(), "fewer processes"));
 }
 
 TEST(WorkerLost, does_not_claim_attempts_that_were_not_made) {

@@ -71,6 +71,7 @@ struct Samples {
             encoded(TasksReturned{3, 5, 6}),
             encoded(Retracted{3}),
             encoded(Executors{8}),
+            encoded(Stopped{StopMode::kill}),
             encoded(Broken{"no memory"}),
             encoded(InitializerFailed{2, 5, state})};
   }

@@ -1,0 +1,48 @@
+#!/bin/sh
+# What a task starts dies with it. Tasks may launch MPI programs, and the master programs of its own.
+. "$(dirname "$0")/harness.sh"
+
+# Told from all other sleeps by their length.
+long=98$$
+
+sleepers() {
+  [ "$(pgrep -c -f "^sleep $long\$")" -eq "$1" ]
+}
+
+for way in $WAYS; do
+  what="$way sleepers"
+  mkdir "$work/marks"
+  # Not quoted: it is several words.
+  # shellcheck disable=SC2046
+  timeout --kill-after=5 30 $(launcher "$way") sleepers "$work/marks" "sleep $long & sleep $long" \
+    >"$out" 2>"$err" </dev/null &
+  launched=$!
+  wait_until 20 sleepers 2 || complain 'the task did not start its commands'
+  kill -KILL "$(basename "$work"/marks/task.* | sed 's/task\.//')"
+  wait_until 2 sleepers 0 || complain "left: $(pgrep -a -f "^sleep $long\$")"
+  wait "$launched"
+  status=$?
+  expect_status 0
+  expect_lines 1 '^lost: .*SIGKILL'
+  expect_lines 1 '^the pool goes on: 16$'
+  expect_gone
+  rm -r "$work/marks"
+
+  run "$way" forks
+  expect_status 0
+  expect_lines 1 '^another program$'
+  expect_lines 1 '^it ended with 5$'
+  expect_lines 1 '^the fork ended with 6$'
+  expect_lines 1 '^the pool goes on: 16$'
+  expect_gone
+
+  [ -n "$MPIEXEC" ] || continue
+  root=
+  [ "$(id -u)" -ne 0 ] || root=--allow-run-as-root
+  run "$way" launches "$MPIEXEC $root --oversubscribe --bind-to none -n 2 hostname"
+  expect_status 0
+  expect_lines 2 "^$(hostname)\$" "$out"
+  expect_lines 1 '^status 0$'
+  expect_gone
+done
+finish

@@ -1,0 +1,65 @@
+// What a program and its tasks print, and what they read.
+#include <cstdio>
+#include <iostream>
+#include <ranges>
+#include <string>
+
+#include <rankpool/rankpool.hpp>
+
+namespace {
+
+void print_in_pieces(int task) {
+  switch (task % 3) {
+    case 0:
+      std::printf("task %d ", task);
+      std::printf("prints with %s", "printf");
+      std::printf(" to the end\n");
+      break;
+    case 1:
+      std::cout << "task " << task << " prints with "
+                << "cout"
+                << " to the end" << '\n';
+      break;
+    default:
+      std::fprintf(stderr, "task %d ", task);
+      std::fprintf(stderr, "prints with %s", "fprintf");
+      std::fprintf(stderr, " to the end\n");
+  }
+}
+
+std::string read_line() {
+  std::string line;
+  int character = 0;
+  while ((character = std::getchar()) != EOF && character != '\n') line += static_cast<char>(character);
+  return character == EOF ? line + "(end)" : line;
+}
+
+std::string read_in_task(int /*task*/) { return read_line(); }
+
+int print(int argc, char** argv) {
+  // Neither is written out when run() begins: the output is a pipe.
+  std::printf("printf before run\n");
+  std::cout << "cout before run\n";
+  return rankpool::run(argc, argv, [](rankpool::Pool& pool) {
+    std::cout << "the master prints\n";
+    pool.map(print_in_pieces, std::views::iota(0, 1000));
+  });
+}
+
+int read(int argc, char** argv) {
+  const std::string first = read_line();  // and stdio has read on
+  return rankpool::run(argc, argv, [&first](rankpool::Pool& pool) {
+    std::cout << "before run: " << first << '\n';
+    for (const std::string& line : pool.map(read_in_task, std::views::iota(0, 8), {.chunksize = 1})) {
+      std::cout << "task: " << line << '\n';
+    }
+    std::cout << "master: " << read_line() << '\n';
+    std::cout << "master: " << read_line() << '\n';
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return argc > 1 && std::string(argv[1]) == "read" ? read(argc, argv) : print(argc, argv);
+}
