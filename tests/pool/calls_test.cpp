@@ -313,10 +313,9 @@ TEST(Counts, that_are_negative_are_refused_by_name) {
   const auto text = text_of_thrown<std::invalid_argument>([] { (void)pool().map(square, {1}, {.chunksize = -3}); });
   EXPECT_TRUE(contains(text, "chunksize")) << text;
   EXPECT_TRUE(contains(text, "-3")) << text;
-  EXPECT_TRUE(contains(text_of_thrown<std::invalid_argument>([] {
-                         (void)pool().map_outcomes(square, {1}, {.max_attempts = -1});
-                       }),
-                       "max_attempts"));
+  EXPECT_TRUE(contains(
+      text_of_thrown<std::invalid_argument>([] { (void)pool().map_outcomes(square, {1}, {.max_attempts = -1}); }),
+      "max_attempts"));
   EXPECT_TRUE(contains(text_of_thrown<std::invalid_argument>([] {
                          (void)pool().starmap(power, {{2, 2}}, {.chunksize = std::int64_t{-9'000'000'000}});
                        }),
@@ -365,8 +364,8 @@ TEST(Timeout, cancels_what_has_not_started) {
 }
 
 TEST(Timeout, may_not_be_negative) {
-  EXPECT_TRUE(contains(
-      text_of_thrown<std::invalid_argument>([] { (void)pool().map(square, {1}, {.timeout = -1s}); }), "timeout"));
+  EXPECT_TRUE(contains(text_of_thrown<std::invalid_argument>([] { (void)pool().map(square, {1}, {.timeout = -1s}); }),
+                       "timeout"));
 }
 
 // --- this_task -------------------------------------------------------------------------------------------------------

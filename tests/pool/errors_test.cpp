@@ -101,9 +101,8 @@ TEST(Exception, of_the_library_thrown_by_a_task_is_the_tasks) {
 }
 
 TEST(Exception, of_the_system_keeps_its_code) {
-  const auto error = error_of([](int) -> int {
-    throw std::system_error(std::make_error_code(std::errc::no_space_on_device), "writing");
-  });
+  const auto error = error_of(
+      [](int) -> int { throw std::system_error(std::make_error_code(std::errc::no_space_on_device), "writing"); });
   const std::string text = std::system_error(std::make_error_code(std::errc::no_space_on_device), "writing").what();
   expect_caught_as<std::system_error, std::runtime_error>(error, text);
   try {
@@ -129,7 +128,7 @@ struct Registered : std::runtime_error {
   int code = 0;
   template <class Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
-    archive & code;
+    archive& code;
   }
 };
 
@@ -247,9 +246,8 @@ TEST(Map, throws_the_error_of_the_lowest_index_after_all_have_ended) {
   };
   for (const int chunksize : {1, 2, 7, 50}) {
     const auto before = file.numbers<std::vector<int>>().size();
-    EXPECT_EQ(text_of_thrown<std::runtime_error>([&] {
-                (void)pool().map(rankpool::bind(task, file.path()), numbers(30), {.chunksize = chunksize});
-              }),
+    EXPECT_EQ(text_of_thrown<std::runtime_error>(
+                  [&] { (void)pool().map(rankpool::bind(task, file.path()), numbers(30), {.chunksize = chunksize}); }),
               "task 3");
     EXPECT_EQ(file.numbers<std::vector<int>>().size(), before + 30);
   }
@@ -285,7 +283,11 @@ TEST(Outcomes, of_tuples_and_of_nothing) {
   const auto quotients = pool().starmap_outcomes(divide, {std::pair{6, 3}, std::pair{1, 0}});
   EXPECT_EQ(quotients.at(0).value(), 2);
   EXPECT_TRUE(is_a<std::invalid_argument>(quotients.at(1).exception()));
-  const auto nothing = pool().map_outcomes([](int i) { if (i == 1) throw std::runtime_error("one"); }, {0, 1, 2});
+  const auto nothing = pool().map_outcomes(
+      [](int i) {
+        if (i == 1) throw std::runtime_error("one");
+      },
+      {0, 1, 2});
   EXPECT_TRUE(nothing.at(0).has_value());
   EXPECT_EQ(nothing.at(1).error_text(), "one");
   EXPECT_NO_THROW(nothing.at(2).value());
@@ -301,7 +303,7 @@ struct Fragile {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
-    archive & fails & number;
+    archive& fails& number;
     if (fails == (Archive::is_saving::value ? Fails::saving : Fails::loading)) {
       throw std::domain_error(Archive::is_saving::value ? "can't be saved" : "can't be loaded");
     }

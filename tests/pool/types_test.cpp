@@ -167,7 +167,7 @@ struct Config {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
-    archive & name & settings & choices;
+    archive& name& settings& choices;
   }
 };
 
@@ -184,7 +184,7 @@ struct FreeSerialize {
 };
 template <class Archive>
 void serialize(Archive& archive, FreeSerialize& value, unsigned /*version*/) {
-  archive & value.text;
+  archive& value.text;
 }
 
 TEST(Type, classes_with_a_free_serialize_travel) { expect_round_trip(FreeSerialize{"free"}); }
@@ -272,8 +272,7 @@ std::size_t length_of_view(std::string_view text) { return text.size(); }
 
 TEST(Parameter, may_be_a_view_of_owned_data) {
   EXPECT_EQ(pool().apply(sum_of_span, std::vector{1.0, 2.0, 3.0}), 6);
-  EXPECT_EQ(pool().map(sum_of_span, std::vector<std::vector<double>>{{1}, {}, {2, 3}}),
-            (std::vector<double>{1, 0, 5}));
+  EXPECT_EQ(pool().map(sum_of_span, std::vector<std::vector<double>>{{1}, {}, {2, 3}}), (std::vector<double>{1, 0, 5}));
   EXPECT_EQ(pool().apply(length_of_view, "literal"), 7U);
   EXPECT_EQ(pool().map(length_of_view, {std::string("ab"), std::string("c")}), (std::vector<std::size_t>{2, 1}));
 }

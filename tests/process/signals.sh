@@ -40,13 +40,13 @@ pid_of_rank() {
   find "$marks" -name "rank$1.*" | sed 's/.*\.//'
 }
 
-# Its processes hold no file in the places where files are forgotten.
+# Its processes hold no file in the places where files are forgotten, neither open nor as shared memory.
 expect_no_named_memory() {
   alive
   while read -r pid; do
-    { ls -l "/proc/$pid/fd" | grep -E -o -e '-> .*' && grep -E -o -e '/.*' "/proc/$pid/maps"; } 2>/dev/null |
-      grep -v -F "$work" | grep -E -e '/dev/shm/|(^|[^e])/tmp/'
-  done <"$work/alive" >"$work/held"
+    for file in "/proc/$pid/fd"/*; do readlink "$file"; done
+    grep -E -e '^[^ ]+ ...s ' "/proc/$pid/maps"
+  done <"$work/alive" 2>/dev/null | grep -v -F -e "$work" -e /Testing/ | grep -E -e '(^| )/(dev/shm|tmp)/' >"$work/held"
   [ ! -s "$work/held" ] || complain "files are held: $(sort -u "$work/held")"
 }
 
