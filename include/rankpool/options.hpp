@@ -124,7 +124,8 @@ struct MapOptions {
 
 /// Options of Pool::shutdown. Mirrors the arguments of `Executor.shutdown`.
 struct ShutdownOptions {
-  /// Cancel the calls of other threads that have not started; they throw CancelledError.
+  /// Cancel the tasks that have not started. Those that run finish; calls of other threads that lose tasks by this
+  /// throw CancelledError. Python: `cancel_futures`.
   bool cancel_pending = false;
   /// Return when all is done, as join() does.
   bool wait = true;

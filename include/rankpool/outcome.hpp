@@ -23,7 +23,8 @@ namespace rankpool {
 /// @tparam R what the task returns; may be move-only, need not be default constructible.
 template <class R>
 class [[nodiscard]] Outcome {
-  static_assert(!std::is_reference_v<R> && !std::is_const_v<R>, "an outcome holds a value, not a reference or a const");
+  static_assert(!std::is_reference_v<R> && !std::is_const_v<R>,
+                "rankpool: an outcome holds a value: name the type without const and &.");
 
  public:
   using value_type = R;

@@ -86,7 +86,7 @@ enum class SlotState : std::uint32_t {
 enum class SlotCommand : std::uint32_t { none, spawn, kill };
 
 /// One executor's place. What one side writes often is kept off the other side's cache line.
-struct alignas(cache_line) ExecutorSlot {
+struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.performance.Padding)
   // Written by zygote and leader.
   std::atomic<SlotState> state{SlotState::vacant};
   std::atomic<SlotCommand> command{SlotCommand::none};  ///< for the rank that owns the slot
@@ -185,7 +185,7 @@ struct ExecutorSettings {
   std::array<char, 64> host{};
 };
 
-struct ChannelHeader {
+struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as above
   std::uint64_t magic = 0;
   std::uint32_t slots = 0;
   std::uint32_t members = 0;

@@ -46,6 +46,9 @@ class Claimer {
     return false;
   }
 
+  /// The next chunk is another lot's, if one is open: a call of short tasks must not wait for the end of one of long
+  /// tasks.
+  void take_turns() { current_ = (current_ + 1) % max_lots; }
   /// The chunk's results are all published.
   void finish_chunk() { slot_.chunk_end.store(0, std::memory_order_release); }
   /// Nothing is claimed or about to be.

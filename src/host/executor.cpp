@@ -21,6 +21,9 @@ constexpr auto spin_time = 50us;
 // An executor without work for this long lets go of the callables it has kept.
 constexpr auto forget_calls_after = 100ms;
 
+// Calls take turns after a chunk this long: the next call's callable and data are out of the caches then anyway.
+constexpr auto worth_a_turn = 1ms;
+
 // Callables kept loaded, so that concurrent calls don't load theirs for every chunk.
 constexpr std::size_t kept_calls = 8;
 
@@ -138,6 +141,7 @@ void Executor::run_chunk(LoadedCall& call) {
   const auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
   results_.end(elapsed.count());
   call.timer.record(chunk.count, elapsed.count());
+  if (elapsed > worth_a_turn) claimer_.take_turns();
 }
 
 // The callable could not be had: that is the error of each task.

@@ -18,7 +18,7 @@ namespace {
 }
 
 std::string megabytes(std::size_t bytes) {
-  constexpr std::size_t megabyte = 1024 * 1024;
+  constexpr std::size_t megabyte = std::size_t{1} << 20U;
   return std::to_string((bytes + megabyte - 1) / megabyte) + " MB";
 }
 

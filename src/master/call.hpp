@@ -26,6 +26,7 @@ struct Call {
   enum class State {
     drawing,    ///< inputs are left
     drained,    ///< all inputs are drawn
+    cancelled,  ///< nothing of it starts any more; what runs is let finish
     abandoned,  ///< its caller has left; what is in flight is let run and dropped
     ended
   };
@@ -36,7 +37,6 @@ struct Call {
   State state = State::drawing;
   detail::ResultSink* sink = nullptr;  ///< null when the caller has left
   std::exception_ptr failure;          ///< of the call as a whole
-  bool cancellable = true;             ///< no task of it has been handed out
   std::optional<std::uint64_t> total;  ///< where the input tells
   std::uint64_t tasks = 0;             ///< drawn
   std::uint64_t bytes = 0;             ///< the same, encoded
@@ -49,6 +49,7 @@ struct Call {
   std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {
     return std::prev(pieces.upper_bound(task));
   }
+  [[nodiscard]] bool is_settled() const { return settled == total.value_or(tasks); }
   [[nodiscard]] std::uint64_t unsettled_bytes() const {
     return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
   }

@@ -25,6 +25,13 @@ constexpr std::uint64_t largest_chunk = std::uint64_t{1} << 36U;
 // Leaders that have been told to stop get this long to take the message.
 constexpr auto flush_limit = 10s;
 
+std::string cancelled_text(const Call& call) {
+  std::ostringstream text;
+  text << call.what << " was cancelled by shutdown: " << call.settled << " of " << call.total.value_or(call.tasks)
+       << " tasks had started and have ended";
+  return text.str();
+}
+
 }  // namespace
 
 class Engine::Memory final : public PieceMemory {
@@ -96,7 +103,7 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
   const host::CallId id = call.image.id;
   Memory memory(*this);
   const std::uint64_t chunk = call.image.chunksize == 0 ? 1 : call.image.chunksize;
-  PieceBuilder builder(memory, spec.input_stride, chunk, 4 * processes_ * chunk);
+  PieceBuilder builder(memory, spec.input_stride, chunk, 4 * processes_);
   try {
     await_end(lock, call, source, builder, deadline);
   } catch (...) {
@@ -251,6 +258,9 @@ void Engine::forget(host::CallId id) {
       outbox_->add(remote_[host - 1].leader, wire::CloseCall{id});
     }
   }
+  if (call.state == Call::State::cancelled && !call.is_settled()) {
+    call.failure = std::make_exception_ptr(CancelledError(cancelled_text(call)));
+  }
   const bool awaited = call.state != Call::State::abandoned;
   call.state = Call::State::ended;
   if (!awaited) calls_.erase(found);
@@ -372,8 +382,9 @@ void Engine::terminate() {
 void Engine::cancel_pending() {
   const std::lock_guard lock(mutex_);
   for (auto& [id, call] : calls_) {
-    if (!call.cancellable || call.state == Call::State::abandoned || call.state == Call::State::ended) continue;
-    fail(call, std::make_exception_ptr(CancelledError("the call was cancelled by shutdown before a task started")));
+    if (call.state != Call::State::drawing && call.state != Call::State::drained) continue;
+    call.state = Call::State::cancelled;
+    scheduler_.cancel_job(id);
   }
   dispatch();
   local_->ring();

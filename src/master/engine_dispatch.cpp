@@ -32,7 +32,6 @@ void Engine::carry_out(const scheduler::RunLot& command) {
     } else {
       send_lot(lot, call, remote_[command.host - 1].leader);
     }
-    call.cancellable = false;
   } catch (...) {
     // No host has the lot: this call can't go on, the others can.
     lots_.erase(lot.id);

@@ -31,11 +31,13 @@ PieceBuilder::~PieceBuilder() {
 }
 
 std::uint64_t PieceBuilder::room() const {
-  if (round_over_) return 0;
+  if (round_over_ || (count_ != 0 && is_full())) return 0;
   // A piece that has to hold a chunk of many tasks is not reserved at once: the input may end long before.
   const std::uint64_t at_once =
       variable() || stride_ == 0 ? most_tasks : std::max<std::uint64_t>(piece_bytes / stride_, 1);
-  return std::min(at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1);
+  const std::uint64_t wanted = std::min(at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1);
+  // Nothing is known yet of how long drawing takes: look at the clock after 1, 2, 4, ... chunks.
+  return is_first() ? std::min(wanted, whole_chunks(2 * count_, chunk_) - count_) : wanted;
 }
 
 /// Tasks of the piece being filled, where its bytes don't end it before.
@@ -71,6 +73,7 @@ std::byte* PieceBuilder::append_encoded(std::size_t bytes) {
 
 bool PieceBuilder::is_full() const {
   if (count_ % chunk_ != 0) return false;
+  if (is_first() && Clock::now() - begun_ > draw_time) return true;
   if (!variable()) return count_ >= piece_tasks();
   return count_ >= target_tasks_ || used_ >= piece_bytes;
 }
@@ -78,7 +81,6 @@ bool PieceBuilder::is_full() const {
 void PieceBuilder::begin_piece(std::size_t bytes) {
   block_ = memory_.allocate(bytes);
   capacity_ = bytes;
-  begun_ = Clock::now();
 }
 
 void PieceBuilder::grow(std::size_t bytes) {
@@ -113,6 +115,7 @@ void PieceBuilder::complete() {
 
 void PieceBuilder::start_round() {
   if (count_ != 0 && is_full()) complete();
+  if (count_ == 0) begun_ = Clock::now();
   round_over_ = false;
 }
 

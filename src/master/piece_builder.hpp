@@ -33,7 +33,7 @@ struct BuiltPiece {
 };
 
 /// Pieces start with a few tasks, so that the first executors start at once, and grow while drawing them takes little
-/// time. Unless the input ends, a piece holds whole chunks.
+/// time; the first one ends early where drawing is slow. Unless the input ends, a piece holds whole chunks.
 class PieceBuilder final : public detail::PieceWriter {
  public:
   /// `chunk`: tasks of a chunk where fixed, else 1. `first_tasks`: size of the first piece.
@@ -62,6 +62,7 @@ class PieceBuilder final : public detail::PieceWriter {
   void complete();
   [[nodiscard]] bool is_full() const;
   [[nodiscard]] std::uint64_t piece_tasks() const;
+  [[nodiscard]] bool is_first() const { return next_task_ == 0; }
   [[nodiscard]] bool variable() const { return stride_ == detail::variable_stride; }
 
   PieceMemory& memory_;

@@ -1,4 +1,5 @@
-// What all ranks of a communicator do together at start-up and shut-down. Every function is collective.
+// What all ranks of a communicator do together at start-up and shut-down. Every function is collective, and throws
+// std::runtime_error naming the rank, its host and what it was doing when its part fails.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +15,15 @@ namespace rankpool::transport {
 /// Everybody's facts, by rank. Finds out node_group.
 std::vector<RankFacts> gather_facts(const boost::mpi::communicator& communicator, RankFacts mine);
 
-/// The root's bytes on every rank.
-std::vector<std::byte> broadcast_bytes(const boost::mpi::communicator& communicator, std::vector<std::byte> bytes,
-                                       int root);
+/// MPI counts bytes with an int; more than these travel in parts.
+inline constexpr std::size_t broadcast_part_bytes = std::size_t{1} << 30;
 
-/// Everybody's bytes, by rank.
+/// The root's bytes, however many, on every rank.
+/// @param part_bytes the same on all ranks, at most broadcast_part_bytes.
+std::vector<std::byte> broadcast_bytes(const boost::mpi::communicator& communicator, std::vector<std::byte> bytes,
+                                       int root, std::size_t part_bytes = broadcast_part_bytes);
+
+/// Everybody's bytes, by rank: 2 GiB together at most.
 std::vector<std::vector<std::byte>> gather_bytes_everywhere(const boost::mpi::communicator& communicator,
                                                             const std::vector<std::byte>& mine);
 

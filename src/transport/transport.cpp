@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <list>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -92,9 +93,9 @@ class Transport::Implementation {
 
   // MPI may still read or write the memory of what has not completed: it is left to it, for it cannot be called back.
   ~Implementation() {
-    for (Send& send : sends_) new std::shared_ptr<Outgoing>(std::move(send.message));
+    for (Send& send : sends_) new (std::nothrow) std::shared_ptr<Outgoing>(std::move(send.message));
     for (Incoming& incoming : incoming_) {
-      if (!incoming.requests.empty()) new ReceiveBuffer(std::move(incoming.buffer));
+      if (!incoming.requests.empty()) new (std::nothrow) ReceiveBuffer(std::move(incoming.buffer));
     }
   }
 
@@ -179,11 +180,10 @@ class Transport::Implementation {
   }
 
   void isend(int peer, const std::shared_ptr<Outgoing>& message, const void* data, std::size_t size, Tag tag) {
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, peer, tag, comm_, &request), "MPI_Isend", peer);
-    ++peers_[static_cast<std::size_t>(peer)].sends;
-    requests_.push_back(request);
+    requests_.push_back(MPI_REQUEST_NULL);
     sends_.push_back({.peer = peer, .message = message});
+    check(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, peer, tag, comm_, &requests_.back()), "MPI_Isend", peer);
+    ++peers_[static_cast<std::size_t>(peer)].sends;
     int done = 0;  // small messages are done at once
     check(MPI_Test(&requests_.back(), &done, MPI_STATUS_IGNORE), "MPI_Test", peer);
     if (done != 0) finish_send(requests_.size() - 1);
@@ -259,8 +259,10 @@ class Transport::Implementation {
     std::uint64_t total = 0;
     if (size != sizeof total) throw protocol_error(source, "a header of " + std::to_string(size) + " bytes");
     check(MPI_Mrecv(&total, sizeof total, MPI_BYTE, &matched, MPI_STATUS_IGNORE), "MPI_Mrecv", source);
-    incoming_.push_back(
-        {.source = source, .buffer = receive_buffer(total), .size = total, .placed = 0, .requests = {}});
+    Incoming& incoming = incoming_.emplace_back();
+    incoming.source = source;
+    incoming.buffer = receive_buffer(total);
+    incoming.size = total;
   }
 
   void receive_part(MPI_Message& matched, int source, std::size_t size) {

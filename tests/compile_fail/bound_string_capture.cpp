@@ -1,4 +1,4 @@
-// expect: captures values that are not trivially copyable
+// expect: holds values that are not trivially copyable
 #include <rankpool/bind.hpp>
 
 auto bound(std::string prefix) {

@@ -159,6 +159,23 @@ TEST(Map, from_several_threads_at_once) {
   }
 }
 
+TEST(Apply, does_not_wait_for_the_end_of_another_threads_long_map) {
+  using Clock = std::chrono::steady_clock;
+  const auto sleep = [](int ms) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+    return ms;
+  };
+  const auto start = Clock::now();
+  std::jthread other(
+      [&] { (void)pool().map(sleep, std::vector(40 * static_cast<std::size_t>(pool().processes()), 10)); });
+  std::this_thread::sleep_for(50ms);
+  const auto call = Clock::now();
+  EXPECT_EQ(pool().apply(sleep, 1), 1);
+  const auto waited = Clock::now() - call;
+  other.join();
+  EXPECT_LT(waited, (Clock::now() - start) / 4);
+}
+
 // --- ranges ----------------------------------------------------------------------------------------------------------
 
 TEST(Ranges, of_every_kind_are_taken) {

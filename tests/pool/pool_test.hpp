@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -35,7 +36,9 @@ inline int run_cases(int argc, char** argv, const std::string& filter = "*", Poo
         current_pool = &pool;
         const int status = RUN_ALL_TESTS();
         current_pool = nullptr;
-        return status;
+        const int ran = testing::UnitTest::GetInstance()->test_to_run_count();
+        if (ran == 0) std::cerr << "no case is called " << filter << '\n';
+        return ran == 0 ? EXIT_FAILURE : status;
       },
       std::move(options));
 }

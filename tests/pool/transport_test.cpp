@@ -201,6 +201,8 @@ TEST(Collectives, bytes_of_the_root_reach_all) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{100'000}}) {
     const bool is_root = world().rank() == root;
     EXPECT_EQ(broadcast_bytes(world(), is_root ? pattern(size, 4) : Buffer{}, root), pattern(size, 4));
+    constexpr std::size_t part = 10;
+    EXPECT_EQ(broadcast_bytes(world(), is_root ? pattern(size, 4) : Buffer{}, root, part), pattern(size, 4));
   }
 }
 

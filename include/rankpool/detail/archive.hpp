@@ -14,6 +14,7 @@
 #include <vector>
 
 // Boost's headers have warnings of their own under -Wconversion; system headers keep them quiet.
+#include <boost/archive/basic_archive.hpp>
 #include <boost/archive/detail/common_iarchive.hpp>
 #include <boost/archive/detail/common_oarchive.hpp>
 #include <boost/archive/detail/iserializer.hpp>
@@ -22,6 +23,7 @@
 #include <boost/serialization/array_optimization.hpp>
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/collection_size_type.hpp>
+#include <boost/serialization/item_version_type.hpp>
 #include <boost/serialization/nvp.hpp>
 
 #include <rankpool/detail/byte_buffer.hpp>
@@ -35,6 +37,26 @@ struct CopiesArrays {
   template <class T>  // NOLINTNEXTLINE(readability-identifier-naming): Boost's name
   struct apply : boost::mpl::bool_<fixed_size<std::remove_const_t<T>>> {};
 };
+
+template <class T, class... Types>
+inline constexpr bool one_of = (... || std::is_same_v<T, Types>);
+
+/// Boost's bookkeeping between the objects: numbers in classes of their own, not all of which are trivially copyable.
+template <class T>
+inline constexpr bool boost_number =
+    one_of<T, boost::archive::library_version_type, boost::archive::version_type, boost::archive::class_id_type,
+           boost::archive::class_id_reference_type, boost::archive::object_id_type,
+           boost::archive::object_reference_type, boost::archive::tracking_type,
+           boost::serialization::collection_size_type, boost::serialization::item_version_type>;
+
+/// What Boost calls a primitive goes as it lies in memory: a compile error with advice where that loses something.
+template <class T>
+consteval void explain_raw_bytes() {
+  static_assert(std::is_trivially_copyable_v<T> || boost_number<T>,
+                "rankpool: Boost.Serialization would send this class as the bytes of the object itself, without what "
+                "it owns, because of BOOST_CLASS_IMPLEMENTATION(..., primitive_type). Remove that, and give the class "
+                "a serialize function; for standard classes include <rankpool/serialization.hpp>.");
+}
 
 /// Writes objects to a ByteBuffer.
 class RANKPOOL_API OutputArchive final : public boost::archive::detail::common_oarchive<OutputArchive> {
@@ -62,10 +84,12 @@ class RANKPOOL_API OutputArchive final : public boost::archive::detail::common_o
   /// Boost's own small types.
   template <class T>
   void save(const T& value) {
-    if constexpr (standard<T>)
+    if constexpr (standard<T>) {
       Standard<T>::save(*this, value);
-    else
+    } else {
+      explain_raw_bytes<T>();
       save_binary(&value, sizeof(T));
+    }
   }
 
   template <class T>
@@ -117,10 +141,12 @@ class RANKPOOL_API InputArchive final : public boost::archive::detail::common_ia
 
   template <class T>  // NOLINTNEXTLINE(bugprone-virtual-near-miss): Boost's name
   void load(T& value) {
-    if constexpr (standard<T>)
+    if constexpr (standard<T>) {
       Standard<T>::load(*this, value);
-    else
+    } else {
+      explain_raw_bytes<T>();
       load_binary(&value, sizeof(T));
+    }
   }
 
   // NOLINTNEXTLINE(bugprone-virtual-near-miss): Boost's name

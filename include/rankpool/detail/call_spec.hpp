@@ -74,7 +74,7 @@ class RANKPOOL_API PoolCore {
   virtual void join() = 0;
   virtual void terminate() = 0;
 
-  /// Cancels calls of which no task has started: they throw CancelledError.
+  /// Cancels the tasks that have not started; their calls throw CancelledError when what runs of them has ended.
   virtual void cancel_pending() = 0;
 
   [[nodiscard]] virtual int processes() const = 0;

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -164,8 +165,9 @@ struct CallableExplanation {
                 "itself, or rankpool::bind(f, args...).");
   static_assert(is_function_wrapper || !std::is_class_v<F> || has_serialize<F> || stateless_class<F> ||
                     std::is_trivially_copyable_v<F>,
-                "rankpool: this lambda captures values that are not trivially copyable (a string, a vector), and those "
-                "can't be taken out of it. Make them parameters and give them with rankpool::bind(f, value).");
+                "rankpool: this lambda or functor holds values that are not trivially copyable (a string, a vector), "
+                "and those can't be taken out of it. Make them parameters and give them with rankpool::bind(f, value); "
+                "a functor may have a serialize function instead.");
   static_assert(std::is_class_v<F> || function_pointer<F> || std::is_member_function_pointer_v<F>,
                 "rankpool: this is not a callable that can be sent: give a function, a lambda, a functor, a pointer to "
                 "a member function, rankpool::fn<f> or rankpool::bind(f, args...).");
@@ -180,11 +182,15 @@ consteval bool explain_callable() {
   return CallableExplanation<F>::value;
 }
 
+/// Each question asked on its own, where && may stop at the first no, so that the user reads all advice at once.
+consteval bool all_hold(std::same_as<bool> auto... answers) { return (... && answers); }
+
 template <class Result>
 consteval bool explain_result() {
-  constexpr bool reference = std::is_reference_v<Result>;
+  using Value = std::remove_cv_t<Result>;
+  constexpr bool reference = std::is_reference_v<Result> || is_specialization<Value, std::reference_wrapper>;
   constexpr bool pointer = std::is_pointer_v<Result>;
-  constexpr bool view = view_of_others<std::remove_cv_t<Result>>;
+  constexpr bool view = view_of_others<Value> && !reference;
   static_assert(!reference,
                 "rankpool: the task returns a reference, whose object stays behind in another process. "
                 "Return a value.");
@@ -199,7 +205,7 @@ consteval bool explain_result() {
   else if constexpr (std::is_void_v<Result>)
     return true;
   else
-    return explain_travel<std::remove_cv_t<Result>>();
+    return explain_travel<Value>();
 }
 
 template <class F, class... Args>
@@ -235,7 +241,7 @@ inline constexpr bool call_is_sound<true, F, Args...> = explain_call<F, Args...>
 /// @tparam Args the arguments' types as the user gives them.
 template <class F, class... Args>
 struct TaskResult {
-  static constexpr bool sound = explain_callable<F>() & (true & ... & explain_travel<Args>());
+  static constexpr bool sound = all_hold(explain_callable<F>(), explain_travel<Args>()...);
   using type = typename CheckedResult<call_is_sound<sound, F, Args...>, F, Args...>::type;
 };
 template <class F, class... Args>

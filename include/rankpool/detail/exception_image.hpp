@@ -146,7 +146,8 @@ struct RegisteredException {
 template <class E>
 void rankpool::register_exception() {
   static_assert(std::is_class_v<E> && std::is_same_v<E, std::remove_cv_t<E>>,
-                "rankpool: only classes can be registered; a thrown int or const char* arrives as RemoteError.");
+                "rankpool: register the exception's class itself, without const or &; what is no class, such as a "
+                "thrown int, can't be registered and arrives as RemoteError.");
   static_assert(!std::is_final_v<E>,
                 "rankpool: a final class can't be registered: what arrives is a class derived from it, which is a "
                 "RemoteError as well. Remove `final`.");

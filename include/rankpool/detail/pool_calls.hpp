@@ -55,12 +55,13 @@ struct ParameterList {
 template <class... Ranges>
 consteval bool explain_ranges() {
   constexpr bool ranges = (... && input<Ranges>);
-  static_assert(ranges,
-                "rankpool: map takes a range: a container, a span, a view, or a list in braces. For one task "
-                "use apply.");
+  static_assert(
+      ranges,
+      "rankpool: map and starmap take a range: a container, a span, a view, or a list in braces. For one task "
+      "use apply.");
   if constexpr (ranges) {
     static_assert(!(... && endless<Ranges>),
-                  "rankpool: this range has no end, and map would never return. Take a part "
+                  "rankpool: this range has no end, and the call would never return. Take a part "
                   "of it (std::views::take), or zip it with a range that ends.");
     return !(... && endless<Ranges>);
   }

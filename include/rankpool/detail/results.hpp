@@ -189,7 +189,7 @@ class OutcomeSink final : public ResultSink {
     } else {
       for_each_result<R>(
           first, count, encoded,
-          [this](std::uint64_t task, auto decode) { put(task, [&decode] { return Outcome<R>(decode()); }); },
+          [this](std::uint64_t task, auto decode) { this->put(task, [&decode] { return Outcome<R>(decode()); }); },
           [this](std::uint64_t task, std::exception_ptr failure) { error(task, std::move(failure)); });
     }
   }
