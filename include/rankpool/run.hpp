@@ -43,7 +43,9 @@ consteval bool explain_master() {
 ///
 /// @param argc, argv those of main().
 /// @param master called with the pool on rank 0 only; returns the program's status as int, or nothing for 0. An
-///   exception that leaves it is printed, the pool terminated, and the status is 1.
+///   exception that leaves it is printed, the pool terminated, and the status is 1. `std::exit()` in any of its threads
+///   terminates the pool too, and the program ends with that status. It may move the pool away: a pool that outlives
+///   run() is a closed one.
 /// @param options of the pool; rank 0's count.
 /// @returns the master's status on rank 0, 0 on the other ranks; to be returned from main().
 /// @throws std::logic_error inside a task. All that keeps a pool from starting is printed and gives a status other

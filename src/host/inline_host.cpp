@@ -1,8 +1,9 @@
 #include "host/inline_host.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <cstring>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -38,39 +39,65 @@ class InlineHost::Call {
   void* callable_ = nullptr;
 };
 
-// Results in a buffer of the process's own, delivered as runs.
+struct InlineHost::Event {
+  enum class Kind { results, failure, initializer_failure, returned, retracted };
+
+  Kind kind;
+  LotId lot = no_lot;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::int64_t nanoseconds = 0;
+  std::vector<std::byte> bytes = {};
+};
+
+// A chunk's results as the events that they are.
 class InlineHost::Results final : public detail::ResultWriter {
  public:
-  Results(HostListener& listener, LotId lot, std::uint64_t first, Place place)
-      : listener_(listener), lot_(lot), place_(place) {
+  Results(LotId lot, std::uint64_t first) : lot_(lot) {
     run_first_ = first;
     finished_ = &count_;
   }
 
-  void deliver() {
-    const std::uint64_t count = count_.exchange(0);
-    if (count != 0 && lot_ != no_lot) {
-      listener_.on_results(lot_, run_first_, count, elapsed(), {buffer_.data(), used()});
-    }
-    run_first_ += count;
-    cursor_ = buffer_.data();
+  /// What has happened up to now, in its order.
+  std::deque<Event> take() {
+    end_run();
+    return std::move(events_);
   }
-  void fail_with(detail::Bytes image) {
-    deliver();
-    if (lot_ == no_lot) {
-      listener_.on_initializer_failed(place_, image);
-    } else {
-      listener_.on_task_failed(lot_, run_first_, elapsed(), place_, image);
-    }
-    ++run_first_;
-  }
+
   void fail() override { fail_with(task::capture_current_exception()); }
   void fail_encoding() override { fail_with(task::capture_encoding_failure()); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  [[nodiscard]] std::size_t used() const { return static_cast<std::size_t>(cursor_ - buffer_.data()); }
+  void end_run() {
+    const std::uint64_t count = count_.exchange(0);
+    if (count != 0 && lot_ != no_lot) {
+      buffer_.resize(used());
+      events_.push_back({.kind = Event::Kind::results,
+                         .lot = lot_,
+                         .first = run_first_,
+                         .count = count,
+                         .nanoseconds = elapsed(),
+                         .bytes = std::move(buffer_)});
+    }
+    run_first_ += count;
+    buffer_.clear();
+    cursor_ = limit_ = nullptr;
+  }
+  void fail_with(detail::Bytes image) {
+    end_run();
+    events_.push_back({.kind = lot_ == no_lot ? Event::Kind::initializer_failure : Event::Kind::failure,
+                       .lot = lot_,
+                       .first = run_first_,
+                       .count = 1,
+                       .nanoseconds = elapsed(),
+                       .bytes = {image.data(), image.data() + image.size()}});
+    ++run_first_;
+  }
+  [[nodiscard]] std::size_t used() const {
+    return cursor_ == nullptr ? 0 : static_cast<std::size_t>(cursor_ - buffer_.data());
+  }
   std::int64_t elapsed() {
     const auto now = Clock::now();
     return std::chrono::nanoseconds(now - std::exchange(since_, now)).count();
@@ -82,11 +109,10 @@ class InlineHost::Results final : public detail::ResultWriter {
     limit_ = buffer_.data() + buffer_.size();
   }
 
-  HostListener& listener_;
   LotId lot_;
-  Place place_;
   Clock::time_point since_ = Clock::now();
   std::vector<std::byte> buffer_;
+  std::deque<Event> events_;
   std::atomic<std::uint64_t> count_{0};
 };
 
@@ -95,9 +121,17 @@ InlineHost::InlineHost(std::int32_t rank, std::string host_name, std::optional<C
 
 InlineHost::~InlineHost() = default;
 
-void InlineHost::open_call(const CallImage& call) { calls_.emplace(call.id, std::make_unique<Call>(call)); }
+void InlineHost::open_call(const CallImage& call) {
+  auto opened = std::make_shared<Call>(call);
+  const std::lock_guard lock(mutex_);
+  calls_.emplace(call.id, std::move(opened));
+}
 
-void InlineHost::close_call(CallId call) { calls_.erase(call); }
+void InlineHost::close_call(CallId call) {
+  decltype(calls_)::node_type closed;  // the callable's destructor needs no lock
+  const std::lock_guard lock(mutex_);
+  closed = calls_.extract(call);
+}
 
 std::uint64_t InlineHost::allocate(std::size_t bytes) {
   auto block = std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(bytes, 1));
@@ -112,35 +146,102 @@ std::byte* InlineHost::at(std::uint64_t offset) {
   return reinterpret_cast<std::byte*>(offset);  // NOLINT(performance-no-int-to-ptr): offsets are addresses here
 }
 
-void InlineHost::retract(LotId) {}  // there is no other host that could run it
-
-bool InlineHost::poll(HostListener& listener) {
-  if (initializer_) run_initializer(listener);
-  if (lots_.empty()) return false;
-  Lot& lot = lots_.front();
-  const std::uint64_t chunksize = calls_.at(lot.call)->image().chunksize;
-  const std::uint64_t first = lot.first;
-  const std::uint64_t count = std::min(lot.count, std::max<std::uint64_t>(chunksize, 1));
-  const Lot current = lot;
-  lot.first += count;
-  lot.count -= count;
-  if (lot.count == 0) lots_.pop_front();
-  run_chunk(current, first, count, listener);
-  return true;
+void InlineHost::post(const Lot& lot) {
+  const std::lock_guard lock(mutex_);
+  lots_.push_back(lot);
+  work_.notify_one();
 }
 
-void InlineHost::run_initializer(HostListener& listener) {
+void InlineHost::retract(LotId lot) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(lots_, lot, &Lot::id);
+  if (found != lots_.end()) {
+    events_.push_back({.kind = Event::Kind::returned, .lot = lot, .first = found->first, .count = found->count});
+    lots_.erase(found);
+  }
+  events_.push_back({.kind = Event::Kind::retracted, .lot = lot});
+}
+
+bool InlineHost::poll(HostListener& listener) {
+  std::unique_lock lock(mutex_);
+  const bool happened = !events_.empty();
+  while (!events_.empty()) {
+    const Event event = std::move(events_.front());
+    events_.pop_front();
+    lock.unlock();
+    report(event, listener);
+    lock.lock();
+  }
+  return happened;
+}
+
+void InlineHost::report(const Event& event, HostListener& listener) const {
+  switch (event.kind) {
+    case Event::Kind::results:
+      return listener.on_results(event.lot, event.first, event.count, event.nanoseconds, event.bytes);
+    case Event::Kind::failure:
+      return listener.on_task_failed(event.lot, event.first, event.nanoseconds, place_, event.bytes);
+    case Event::Kind::initializer_failure:
+      return listener.on_initializer_failed(place_, event.bytes);
+    case Event::Kind::returned:
+      return listener.on_tasks_returned(event.lot, event.first, event.count);
+    case Event::Kind::retracted:
+      return listener.on_retracted(event.lot);
+  }
+}
+
+void InlineHost::wait(std::chrono::nanoseconds timeout) {
+  if (initializer_) return run_initializer();
+  std::unique_lock lock(mutex_);
+  if (!rung_ && lots_.empty()) {
+    constexpr std::chrono::nanoseconds longest = std::chrono::hours(1);  // for the clock's sake
+    work_.wait_for(lock, std::min(timeout, longest), [this] { return rung_ || !lots_.empty(); });
+  }
+  if (std::exchange(rung_, false) || lots_.empty()) return;
+  const auto lot = next_lot();
+  const std::shared_ptr<Call> call = calls_.at(lot->call);
+  const Lot current = *lot;
+  const std::uint64_t count = std::min(lot->count, std::max<std::uint64_t>(call->image().chunksize, 1));
+  lot->first += count;
+  lot->count -= count;
+  if (lot->count == 0) lots_.erase(lot);
+  lock.unlock();
+  run_chunk(*call, current, current.first, count);
+}
+
+// Calls take turns, chunk by chunk; each runs in the order of its lots.
+std::deque<Lot>::iterator InlineHost::next_lot() {
+  const auto next = std::ranges::min_element(
+      lots_, {}, [last = last_call_](const Lot& lot) { return std::pair(lot.call <= last, lot.call); });
+  last_call_ = next->call;
+  return next;
+}
+
+void InlineHost::ring() noexcept {
+  const std::lock_guard lock(mutex_);
+  rung_ = true;
+  work_.notify_one();
+}
+
+void InlineHost::kill() {
+  const std::lock_guard lock(mutex_);
+  lots_.clear();
+}
+
+void InlineHost::run_initializer() {
   Call initializer(*std::exchange(initializer_, std::nullopt));
-  Results results(listener, no_lot, 0, place_);
+  Results results(no_lot, 0);
   try {
     initializer.run({.count = 1, .results = &results});
   } catch (...) {
     results.fail();
   }
+  auto events = results.take();
+  const std::lock_guard lock(mutex_);
+  std::ranges::move(events, std::back_inserter(events_));
 }
 
-void InlineHost::run_chunk(const Lot& lot, std::uint64_t first, std::uint64_t count, HostListener& listener) {
-  Call& call = *calls_.at(lot.call);
+void InlineHost::run_chunk(Call& call, const Lot& lot, std::uint64_t first, std::uint64_t count) {
   const std::uint64_t skip = first - lot.piece.first;
   const std::size_t stride = call.image().input_stride;
   detail::Chunk chunk{.inputs = at(lot.piece.data), .stride = stride, .offsets = nullptr, .count = count};
@@ -149,7 +250,7 @@ void InlineHost::run_chunk(const Lot& lot, std::uint64_t first, std::uint64_t co
   } else {
     chunk.inputs += skip * stride;
   }
-  Results results(listener, lot.id, first, place_);
+  Results results(lot.id, first);
   chunk.results = &results;
   {
     const task::TaskContext context{.results = &results,
@@ -164,7 +265,9 @@ void InlineHost::run_chunk(const Lot& lot, std::uint64_t first, std::uint64_t co
       for (std::uint64_t i = 0; i < count; ++i) results.fail();
     }
   }
-  results.deliver();
+  auto events = results.take();
+  const std::lock_guard lock(mutex_);
+  std::ranges::move(events, std::back_inserter(events_));
 }
 
 }  // namespace rankpool::host

@@ -1,14 +1,19 @@
-// A host without processes: poll() runs the tasks in the caller's own thread, for debuggers and profilers.
+// A host without processes: wait() runs the tasks in the caller's own thread, for debuggers and profilers.
+//
+// wait(), because whoever drives the engine calls it without the engine's lock: other threads may close or terminate
+// the pool while a task runs.
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "host/host.hpp"
-#include "host/lot_book.hpp"
 
 namespace rankpool::host {
 
@@ -22,28 +27,38 @@ class InlineHost final : public Host {
   std::uint64_t allocate(std::size_t bytes) override;
   void release(std::uint64_t offset) override;
   std::byte* at(std::uint64_t offset) override;
-  void post(const Lot& lot) override { lots_.push_back(lot); }
+  void post(const Lot& lot) override;
   void retract(LotId lot) override;
   bool poll(HostListener& listener) override;
-  void wait(std::chrono::nanoseconds) override {}
-  void ring() noexcept override {}
+  /// Runs a chunk if there is one, and sleeps otherwise.
+  void wait(std::chrono::nanoseconds timeout) override;
+  void ring() noexcept override;
   [[nodiscard]] std::uint32_t executors() const override { return 1; }
   void shut_down() override {}
-  void kill() override {}
+  void kill() override;
 
  private:
   class Call;
   class Results;
+  struct Event;
 
-  void run_initializer(HostListener& listener);
-  void run_chunk(const Lot& lot, std::uint64_t first, std::uint64_t count, HostListener& listener);
+  std::deque<Lot>::iterator next_lot();
+  void run_initializer();
+  void run_chunk(Call& call, const Lot& lot, std::uint64_t first, std::uint64_t count);
+  void report(const Event& event, HostListener& listener) const;
 
   Place place_;
   std::string host_name_;
   std::optional<CallImage> initializer_;
-  std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<std::uint64_t, std::unique_ptr<std::byte[]>> blocks_;  ///< by address
+
+  std::mutex mutex_;  ///< for what follows: wait() works on it while others post
+  std::condition_variable work_;
+  bool rung_ = false;
+  std::unordered_map<CallId, std::shared_ptr<Call>> calls_;
   std::deque<Lot> lots_;
+  CallId last_call_ = 0;      ///< whose chunk ran last
+  std::deque<Event> events_;  ///< for the next poll()
 };
 
 }  // namespace rankpool::host

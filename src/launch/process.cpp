@@ -2,8 +2,11 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <rankpool/detail/code_address.hpp>
@@ -13,7 +16,14 @@
 namespace rankpool::launch {
 namespace {
 
-ExitGuard* current_guard = nullptr;
+std::mutex ending;                   // of a run; an exiting thread keeps it for good
+ExitGuard* current_guard = nullptr;  // under `ending`
+std::atomic<std::thread::id> exiting;
+
+// A child that the master forked inherits the guard, but not the run.
+std::atomic<pid_t> guarded_process = 0;
+
+thread_local int runs_here = 0;
 
 }  // namespace
 
@@ -28,18 +38,47 @@ host::Zygote& zygote(bool mpi_runs) {
   return *zygote;
 }
 
-ExitGuard::ExitGuard(std::function<void()> end) : end_(std::move(end)), pid_(getpid()) {
+ExitGuard::ExitGuard(std::function<void(int status)> end) : end_(std::move(end)) {
   // Registered at each run: handlers run in reverse order, so this one before MPI is finalised, which an earlier run or
-  // this one's start may have arranged.
-  std::atexit(at_exit);
-  current_guard = this;
+  // this one's start may have arranged. Twice: a second thread that exits while the first is in its handler finds one
+  // too, and stays there.
+  for (int i = 0; i < 2; ++i) on_exit(at_exit, nullptr);
+  const std::lock_guard lock(ending);
+  guarded_process = getpid();
+  outer_ = std::exchange(current_guard, this);
+  ++runs_here;
 }
 
-ExitGuard::~ExitGuard() { current_guard = nullptr; }
+ExitGuard::~ExitGuard() {
+  --runs_here;
+  if (!end_) return;
+  const std::lock_guard lock(ending);
+  withdraw();
+}
 
-void ExitGuard::at_exit() {
-  ExitGuard* guard = std::exchange(current_guard, nullptr);
-  if (guard != nullptr && guard->pid_ == getpid()) guard->end_();
+void ExitGuard::finish(const std::function<void()>& last) {
+  const std::lock_guard lock(ending);
+  withdraw();
+  last();
+}
+
+void ExitGuard::withdraw() {
+  current_guard = outer_;
+  end_ = nullptr;
+}
+
+void ExitGuard::stay_for_exit() {
+  const std::thread::id exits = exiting;
+  if (runs_here != 0 && exits != std::thread::id() && exits != std::this_thread::get_id()) ending.lock();
+}
+
+void ExitGuard::at_exit(int status, void* /*unused*/) {
+  if (guarded_process != getpid() || exiting.load() == std::this_thread::get_id()) return;
+  std::unique_lock lock(ending);
+  if (current_guard == nullptr) return;
+  lock.release();
+  exiting = std::this_thread::get_id();
+  for (ExitGuard* guard = current_guard; guard != nullptr; guard = guard->outer_) guard->end_(status);
 }
 
 }  // namespace rankpool::launch

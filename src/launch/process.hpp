@@ -1,7 +1,6 @@
 // What a process has once, whatever number of pools it opens: its zygote, and the run that must not outlive an exit.
 #pragma once
 
-#include <atomic>
 #include <functional>
 
 #include "host/zygote.hpp"
@@ -11,19 +10,30 @@ namespace rankpool::launch {
 /// The process's zygote, forked at the first call. `mpi_runs`: it is forked after MPI_Init.
 host::Zygote& zygote(bool mpi_runs);
 
-/// While it lives, std::exit() ends the run first: `end` is called before static objects are destroyed.
+/// While it lives, std::exit() in any thread ends the run first: before static objects are destroyed.
+///
+/// Who ends the run, the thread that called run() or one that exits, is a matter of one lock. An exiting thread never
+/// gives it back: the other one, whose return from run() would end the program with another status, stays there.
 class ExitGuard {
  public:
-  explicit ExitGuard(std::function<void()> end);
+  /// @param end called with the program's status in the thread that exits.
+  explicit ExitGuard(std::function<void(int status)> end);
   ~ExitGuard();
   ExitGuard(const ExitGuard&) = delete;
   ExitGuard& operator=(const ExitGuard&) = delete;
 
- private:
-  static void at_exit();
+  /// The run ends by itself, with `last`: an exit() that comes from now on waits for that, and has nothing to end.
+  void finish(const std::function<void()>& last);
 
-  std::function<void()> end_;
-  int pid_;  ///< a child that the master forked inherits the guard, but not the run
+  /// Does not return in a thread that is inside run() while another one is in exit().
+  static void stay_for_exit();
+
+ private:
+  static void at_exit(int status, void* unused);
+  void withdraw();
+
+  std::function<void(int status)> end_;
+  ExitGuard* outer_;  ///< that of the run() in whose master this one was called
 };
 
 }  // namespace rankpool::launch

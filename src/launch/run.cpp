@@ -1,12 +1,15 @@
 // run() and Pool::open(): where a program becomes master and workers.
 #include <rankpool/run.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <boost/mpi/communicator.hpp>
@@ -16,6 +19,7 @@
 #include <rankpool/errors.hpp>
 
 #include "launch/launcher.hpp"
+#include "launch/lent_pool.hpp"
 #include "launch/pool_settings.hpp"
 #include "launch/process.hpp"
 #include "launch/start.hpp"
@@ -28,40 +32,66 @@ namespace rankpool {
 namespace {
 
 using launch::ExitGuard;
+using launch::LentPool;
 using launch::PoolSettings;
 
 void print_error(const std::string& text) { std::cerr << "rankpool: " << text << std::endl; }
 
-/// Calls the program's own part. Whatever leaves it is printed once, and the pool terminated.
-int call_master(Pool& pool, const std::function<int(Pool&)>& master) {
+/// @returns the status that `work` gives; what leaves it is printed once.
+template <class Work>
+int status_of(const std::string& what, const Work& work) {
   try {
-    const int status = master(pool);
-    pool.close();
-    pool.join();
-    return status;
+    return work();
   } catch (const std::exception& error) {
-    print_error(std::string("an exception ended the master: ") + error.what());
+    ExitGuard::stay_for_exit();
+    print_error(what + error.what());
   } catch (...) {
-    print_error("an exception of a type without a text ended the master");
+    ExitGuard::stay_for_exit();
+    print_error(what + "what was thrown is no std::exception");
   }
-  pool.terminate();
   return EXIT_FAILURE;
 }
 
-int run_master(std::unique_ptr<detail::PoolCore> core, const std::function<int(Pool&)>& master,
-               const std::function<void()>& after_termination) {
-  detail::PoolCore& engine = *core;
-  Pool pool(std::move(core));
-  const ExitGuard guard([&engine, &after_termination] {
-    engine.terminate();
-    after_termination();
+/// Calls the program's own part. Whatever leaves it is printed, and the pool terminated.
+int call_master(const std::shared_ptr<detail::PoolCore>& core, const std::function<int(Pool&)>& master) {
+  // The master's to move or to drop; what is behind it ends here in any case.
+  Pool pool(std::make_unique<LentPool>(core));
+  bool ended = false;
+  const int status = status_of("an exception ended the master: ", [&] {
+    const int given = master(pool);
+    core->close();
+    core->join();
+    ended = true;
+    return given;
   });
-  return call_master(pool, master);
+  if (!ended) core->terminate();
+  return status;
+}
+
+/// For a thread that exits. @returns whether the pool has ended; it can't where it is its own code that exits.
+bool end_at_exit(detail::PoolCore& core) {
+  if (LentPool::works_here()) return false;
+  return status_of("the pool could not be terminated: ", [&core] {
+           core.terminate();
+           return EXIT_SUCCESS;
+         }) == EXIT_SUCCESS;
 }
 
 int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
-  return run_master(launch::start_alone(settings, launch::zygote(false)), master, [] {});
+  std::shared_ptr<detail::PoolCore> core = launch::start_alone(settings, launch::zygote(false));
+  // Executors that are left die with this process.
+  ExitGuard guard([&core](int) { end_at_exit(*core); });
+  const int status = status_of("", [&] { return call_master(core, master); });
+  guard.finish([&core] { core.reset(); });
+  return status;
+}
+
+/// The job's end for a rank 0 that can't tell the others to leave.
+[[noreturn]] void give_up(const transport::MpiSession& mpi, int status) {
+  std::cout.flush();
+  std::fflush(nullptr);
+  mpi.abort(status);
 }
 
 int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
@@ -71,12 +101,28 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
     throw std::runtime_error(*error);
   }
   const boost::mpi::communicator ranks(mpi.world(), boost::mpi::comm_duplicate);
-  auto core = launch::start_on(ranks, settings, 0, launch::zygote(true), true, std::nullopt);
-  int status = EXIT_SUCCESS;
-  const auto meet = [&ranks] { transport::sleeping_barrier(ranks); };
-  if (core) status = run_master(std::move(core), master, meet);
-  // Nobody leaves while the master may still need it, and no rank's early end is taken for a failure by the launcher.
-  meet();
+  std::shared_ptr<detail::PoolCore> core;
+  std::optional<ExitGuard> guard;
+  const int status = status_of("", [&] {
+    core = launch::start_on(ranks, settings, 0, launch::zygote(true), true, std::nullopt);
+    if (core == nullptr) return EXIT_SUCCESS;
+    guard.emplace([&](int exit_status) {
+      if (!end_at_exit(*core)) give_up(mpi, exit_status);
+      transport::sleeping_barrier(ranks);
+    });
+    return call_master(core, master);
+  });
+  // Nobody leaves while the master may still need it, and no rank's early end is taken for a failure by the launcher:
+  // whatever happened above.
+  const auto meet = [&] {
+    core.reset();
+    transport::sleeping_barrier(ranks);
+  };
+  if (guard) {
+    guard->finish(meet);
+  } else {
+    meet();
+  }
   return status;
 }
 

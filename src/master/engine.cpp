@@ -10,6 +10,7 @@
 #include <rankpool/errors.hpp>
 
 #include "master/reports.hpp"
+#include "task/this_task.hpp"
 #include "wire/codec.hpp"
 
 namespace rankpool::master {
@@ -68,7 +69,9 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
   }
 }
 
-Engine::~Engine() { terminate(); }
+Engine::~Engine() {
+  if (!hosts_stopped_) terminate();
+}
 
 /// One thread drives at a time; the others are told when it stops.
 template <typename Work>
@@ -78,7 +81,7 @@ void Engine::drive(const Work& work) {
     Seat(const Seat&) = delete;
     Seat& operator=(const Seat&) = delete;
     ~Seat() {
-      engine_.driver_.reset();
+      engine_.driver_ = std::thread::id();
       if (engine_.waiting_ != 0) engine_.changed_.notify_all();
     }
     Engine& engine_;
@@ -96,8 +99,9 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
   if (timeout && *timeout < 24h * 365 * 100) {
     deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(*timeout);
   }
-  Lock lock(mutex_);
   check_caller();
+  check_thread();
+  Lock lock(mutex_);
   check_running();
   Call& call = open(spec, source, sink);
   const host::CallId id = call.image.id;
@@ -157,12 +161,12 @@ void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, Piec
       draw(lock, call, source, builder);
       dispatch();
       // Inputs may come slowly; what executors report must not wait for them.
-      if (!driver_) drive([this] { poll_hosts(); });
+      if (!is_driven()) drive([this] { poll_hosts(); });
       continue;
     }
     if (late) {
       // What has ended but was not worth waking the master for counts too.
-      if (!driver_) drive([this] { poll_hosts(); });
+      if (!is_driven()) drive([this] { poll_hosts(); });
       if (call.state == Call::State::ended) break;
       std::ostringstream text;
       text << call.what << " timed out: " << call.settled << " of "
@@ -280,17 +284,19 @@ void Engine::fail_calls(const std::exception_ptr& error) {
   changed_.notify_all();
 }
 
+// Before the mutex is locked: the driver holds it while it delivers. A task that runs inline doesn't.
 void Engine::check_caller() const {
-  if (driver_ == std::this_thread::get_id()) {
-    throw std::logic_error(
-        "rankpool: the pool was called from code that it runs while it delivers a result, such as a "
-        "result's deserialization; that would wait for itself");
-  }
-  if (options_.only_thread && *options_.only_thread != std::this_thread::get_id()) {
-    throw std::logic_error(
-        "rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that started it "
-        "may use the pool; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that");
-  }
+  if (driver_.load() != std::this_thread::get_id() || task::current_task() != nullptr) return;
+  throw std::logic_error(
+      "rankpool: the pool was called from code that it runs while it delivers a result, such as a result's "
+      "deserialization; that would wait for itself");
+}
+
+void Engine::check_thread() const {
+  if (!options_.only_thread || *options_.only_thread == std::this_thread::get_id()) return;
+  throw std::logic_error(
+      "rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that started it "
+      "may use the pool; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that");
 }
 
 void Engine::check_running() const {
@@ -308,7 +314,7 @@ void Engine::check_running() const {
 // --------------------------------------------------------------------------------------------------------- driving
 
 void Engine::drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline) {
-  if (driver_) {
+  if (is_driven()) {
     ++waiting_;
     if (deadline) {
       changed_.wait_until(lock, *deadline);
@@ -346,18 +352,21 @@ void Engine::step(Lock& lock, std::optional<Clock::time_point> deadline) {
 // ------------------------------------------------------------------------------------------------------------ life
 
 PoolState Engine::state() const {
+  check_caller();
   const std::lock_guard lock(mutex_);
   return state_;
 }
 
 void Engine::close() {
+  check_caller();
   const std::lock_guard lock(mutex_);
   if (state_ == PoolState::running) state_ = PoolState::closed;
 }
 
 void Engine::join() {
-  Lock lock(mutex_);
   check_caller();
+  check_thread();
+  Lock lock(mutex_);
   if (state_ == PoolState::running) {
     throw std::logic_error("rankpool: join() of a pool that is still running; call close() or terminate() first");
   }
@@ -366,11 +375,12 @@ void Engine::join() {
 }
 
 void Engine::terminate() {
+  check_caller();
   Lock lock(mutex_);
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
   // A driver that sleeps uses the host without the lock.
-  while (driver_ && driver_ != std::this_thread::get_id()) {
+  while (is_driven() && driver_.load() != std::this_thread::get_id()) {
     local_->ring();
     ++waiting_;
     changed_.wait_for(lock, 10ms);
@@ -380,6 +390,7 @@ void Engine::terminate() {
 }
 
 void Engine::cancel_pending() {
+  check_caller();
   const std::lock_guard lock(mutex_);
   for (auto& [id, call] : calls_) {
     if (call.state != Call::State::drawing && call.state != Call::State::drained) continue;

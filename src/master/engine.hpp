@@ -8,6 +8,7 @@
 // under one mutex, released while inputs are drawn (user code) and while the driver sleeps.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -69,9 +70,11 @@ class Engine final : public detail::PoolCore {
   void tell_joiner();
   void fail_calls(const std::exception_ptr& error);
   void check_caller() const;
+  void check_thread() const;
   void check_running() const;
 
   // Driving (engine.cpp).
+  [[nodiscard]] bool is_driven() const { return driver_.load() != std::thread::id(); }
   void drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline);
   template <typename Work>
   void drive(const Work& work);
@@ -118,8 +121,8 @@ class Engine final : public detail::PoolCore {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<std::thread::id> driver_;
-  std::uint32_t waiting_ = 0;  ///< threads asleep on `changed_`
+  std::atomic<std::thread::id> driver_;  ///< written under the mutex; no id: nobody drives
+  std::uint32_t waiting_ = 0;            ///< threads asleep on `changed_`
 
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why

@@ -8,7 +8,10 @@
 // work      20,000 tasks of 100 us, default chunks and chunksize 1: efficiency
 // heavy     the same total, heavy-tailed lengths
 // payload   500 tasks, 1 MB there and back
+// life      a whole ./program: pool made, first result, ended; beside an empty program of the same links
 // idle      CPU time of all processes while the pool is open and idle for 3 s
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,7 +26,9 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <rankpool/rankpool.hpp>
@@ -65,12 +70,16 @@ double median_seconds(int runs, const std::function<void()>& work) {
   return times[times.size() / 2];
 }
 
-void emit(const rankpool::Pool& pool, const char* workload, long tasks, double seconds, const std::string& extra = {}) {
+void emit(int executors, const char* workload, long tasks, double seconds, const std::string& extra = {}) {
   std::printf(
       "{\"peer\": \"rankpool\", \"workload\": \"%s\", \"tasks\": %ld, \"seconds\": %.6f, \"per_task_us\": %.4f, "
       "\"executors\": %d%s}\n",
-      workload, tasks, seconds, seconds * 1e6 / static_cast<double>(tasks), pool.processes(), extra.c_str());
+      workload, tasks, seconds, seconds * 1e6 / static_cast<double>(tasks), executors, extra.c_str());
   std::fflush(stdout);
+}
+
+void emit(const rankpool::Pool& pool, const char* workload, long tasks, double seconds, const std::string& extra = {}) {
+  emit(pool.processes(), workload, tasks, seconds, extra);
 }
 
 void map(rankpool::Pool& pool) {
@@ -159,16 +168,57 @@ void idle(rankpool::Pool& pool) {
   emit(pool, "W7", 1, cpu_of_tree(root) - before);
 }
 
+constexpr const char* empty_life = "--empty-life";
+constexpr const char* pool_life = "--pool-life";
+
+double seconds_of_life(const char* program, const char* life) {
+  return seconds_of([&] {
+    std::array<char*, 3> arguments{const_cast<char*>(program), const_cast<char*>(life), nullptr};
+    pid_t pid = 0;
+    int status = 0;
+    if (posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, arguments.data(), environ) != 0 ||
+        waitpid(pid, &status, 0) != pid || status != 0) {
+      std::abort();
+    }
+  });
+}
+
+/// Before this program's own pool, and the two in turn, since the machine's mood changes.
+void life(const char* program) {
+  constexpr std::size_t runs = 41;
+  std::array<double, runs> empty{};
+  std::array<double, runs> pool{};
+  for (std::size_t i = 0; i < runs; ++i) {
+    empty[i] = seconds_of_life(program, empty_life);
+    pool[i] = seconds_of_life(program, pool_life);
+  }
+  std::ranges::sort(empty);
+  std::ranges::sort(pool);
+  const double increase = pool[runs / 2] - empty[runs / 2];
+  emit(static_cast<int>(std::thread::hardware_concurrency()), "W6", 1, pool[runs / 2],
+       ", \"increase_ms\": " + std::to_string(increase * 1e3));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::pair<std::string, std::function<void(rankpool::Pool&)>>> figures{
       {"map", map},     {"dispatch", dispatch}, {"apply", apply}, {"work", work},
       {"heavy", heavy}, {"payload", payload},   {"idle", idle}};
-  const std::set<std::string> wanted(argv + 1, argv + argc);
+  std::set<std::string> wanted(argv + 1, argv + argc);
+  if (wanted.contains(empty_life)) return EXIT_SUCCESS;
+  if (wanted.contains(pool_life)) {
+    return rankpool::run(argc, argv, [](rankpool::Pool& pool) { pool.apply(square, 2.0); });
+  }
+  const bool all = wanted.empty();
+  const bool launched = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr;
+  if ((all || wanted.erase("life") != 0) && !launched) {
+    life(argv[0]);
+    if (!all && wanted.empty()) return EXIT_SUCCESS;
+  }
   return rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
     for (const auto& [name, figure] : figures) {
-      if (wanted.empty() || wanted.contains(name)) figure(pool);
+      if (all || wanted.contains(name)) figure(pool);
     }
   });
 }

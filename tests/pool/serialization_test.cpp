@@ -103,6 +103,26 @@ TEST(Serialization, of_a_result_that_throws_at_the_caller_is_that_tasks_error) {
   EXPECT_EQ(pool().map(square, numbers(20)).at(5), 25);
 }
 
+/// Calls the pool when it is loaded, which is at the caller of the task that returned it.
+struct CallsPool {
+  int number = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& number;
+    if constexpr (Archive::is_loading::value) (void)pool().apply(square, 1);
+  }
+};
+
+TEST(Serialization, of_a_result_that_calls_the_pool_is_that_tasks_error) {
+  const auto make = [](int i) { return CallsPool{i}; };
+  const auto outcomes = pool().map_outcomes(make, numbers(5));
+  for (const auto& outcome : outcomes) {
+    EXPECT_TRUE(contains(outcome.error_text(), "would wait for itself")) << outcome.error_text();
+  }
+  EXPECT_EQ(pool().map(square, numbers(20)).at(5), 25);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) { return run_cases(argc, argv); }
