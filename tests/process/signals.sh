@@ -2,6 +2,9 @@
 # Signals while long tasks run: to the program, to mpirun, to a single rank. Within seconds everything is gone.
 . "$(dirname "$0")/harness.sh"
 
+# As users have it: mpirun gives its processes a second between TERM and KILL.
+unset OMPI_MCA_odls_base_sigkill_timeout
+
 marks=$work/marks
 launched=
 
