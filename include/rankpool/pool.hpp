@@ -46,7 +46,7 @@ namespace rankpool {
 class Pool {
  public:
   /// For the library and for tests: a pool in front of `core`.
-  explicit Pool(std::unique_ptr<detail::PoolCore> core) : core_(std::move(core)) {}
+  explicit Pool(std::shared_ptr<detail::PoolCore> core) : core_(std::move(core)) {}
 
   Pool(Pool&& other) noexcept : core_(std::move(other.core_)) {}
   Pool& operator=(Pool&& other) noexcept {
@@ -205,6 +205,10 @@ class Pool {
     return detail::starmap<detail::Keep::outcomes>(core(), "starmap_outcomes", options, f, elements);
   }
 
+  // --- calls that nobody waits for ----------------------------------------------------------------------------------
+
+  // --- streams ------------------------------------------------------------------------------------------------------
+
   // --- life cycle; all of it may be repeated in any order ------------------------------------------------------------
 
   /// No more calls; those of other threads go on to their end. Mirrors `Pool.close`.
@@ -259,7 +263,7 @@ class Pool {
     core_.reset();
   }
 
-  std::unique_ptr<detail::PoolCore> core_;
+  std::shared_ptr<detail::PoolCore> core_;
   int exceptions_ = std::uncaught_exceptions();
 };
 

@@ -2,15 +2,19 @@
 /// A call as the compiled library gets it, and the pool behind the templates of pool.hpp.
 #pragma once
 
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include <rankpool/detail/async_call.hpp>
 #include <rankpool/detail/byte_buffer.hpp>
 #include <rankpool/detail/call.hpp>
 #include <rankpool/export.hpp>
@@ -58,8 +62,13 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
   spec.timeout = options.timeout;
 }
 
-/// A pool without its types. All members may be called from any thread at any time.
-class RANKPOOL_API PoolCore {
+/// A condition that some thread waits for. Looked at without the pool's lock, after anything has happened in the pool.
+using Condition = std::function<bool()>;
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+/// A pool without its types. All members may be called from any thread at any time; those that block, not in a callback
+/// or in a result's deserialization, where they throw std::logic_error.
+class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
  public:
   PoolCore() = default;
   PoolCore(const PoolCore&) = delete;
@@ -69,6 +78,29 @@ class RANKPOOL_API PoolCore {
   /// Blocks until each task drawn from `source` has been given to `sink`. After it has thrown it touches neither again.
   /// @throws TimeoutError, PoolClosed, BrokenPool, CancelledError, or what drawing threw.
   virtual void run(const CallSpec& spec, InputSource& source, ResultSink& sink) = 0;
+
+  /// @name Calls that nobody waits for
+  /// @{
+
+  /// Opens a call without inputs; feed() brings them. Doesn't block.
+  /// @throws PoolClosed, BrokenPool.
+  virtual void start(const CallSpec& spec, std::optional<std::uint64_t> total, std::shared_ptr<AsyncCall> call) = 0;
+  /// Draws up to `most` tasks, in this thread, and hands them out. After the input's end, and after what drawing threw
+  /// has left this function, the call takes no more inputs and ends when its tasks have. Doesn't block.
+  /// @returns whether inputs are left; false also when the call has ended.
+  virtual bool feed(AsyncCall& call, InputSource& source, std::uint64_t most) = 0;
+  /// Blocks until `condition` holds, driving the pool if nobody else does.
+  /// @returns false when the deadline passed before.
+  virtual bool await(const Condition& condition, Deadline deadline) = 0;
+  /// Cancels what has not started, and the call as a whole unless it consists of one task, which runs or has ended.
+  /// The call ends at once in CancelledError.
+  /// @returns whether it was cancelled, now or before.
+  virtual bool cancel(AsyncCall& call) = 0;
+  /// Nobody wants the call any more: cancels what has not started. It ends at once, in CancelledError.
+  virtual void drop(AsyncCall& call) noexcept = 0;
+  /// Whether a task of the call has been taken by an executor, or was sent to another node.
+  [[nodiscard]] virtual bool running(const AsyncCall& call) = 0;
+  /// @}
 
   virtual void close() = 0;
   virtual void join() = 0;

@@ -1,0 +1,57 @@
+/// @file
+/// A call that goes on while its caller does other things, as the handles on it (futures, streams) and the pool share
+/// it.
+///
+///   handle ──start──► PoolCore ──► executors ──► PoolCore ──sink()──► AsyncCall ──finish(), call_back()──► done()
+///      └──────────────────────────── await(done) ◄────────────────────────────────────────────────────────────┘
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+#include <rankpool/detail/call.hpp>
+
+namespace rankpool::detail {
+
+class PoolCore;
+
+/// The pool calls the virtual members, in the thread that drives it; handles call the others, from any thread.
+class AsyncCall {
+ public:
+  AsyncCall() = default;
+  AsyncCall(const AsyncCall&) = delete;
+  AsyncCall& operator=(const AsyncCall&) = delete;
+  virtual ~AsyncCall() = default;
+
+  /// Where the results go. Used under the pool's lock, and not after finish().
+  virtual ResultSink& sink() = 0;
+
+  /// No more results come. Called once, without any lock.
+  /// @param failure why the call ended before its tasks: CancelledError, TimeoutError, BrokenPool; null otherwise.
+  virtual void finish(std::exception_ptr failure) noexcept = 0;
+
+  /// What the user wants to hear of it; called once, after finish() and before done() turns true. Without any lock.
+  virtual void call_back() noexcept {}
+
+  /// Whether finish() and the callbacks are over: then nothing changes any more.
+  [[nodiscard]] bool done() const noexcept { return done_.load(std::memory_order_acquire); }
+  void set_done() noexcept { done_.store(true, std::memory_order_release); }
+
+  /// The pool that runs it; null when that has gone, which it has only after done().
+  [[nodiscard]] std::shared_ptr<PoolCore> pool() const { return pool_.lock(); }
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  /// Called by the pool, before anybody else sees the call.
+  void start(std::weak_ptr<PoolCore> pool, std::uint64_t id) {
+    pool_ = std::move(pool);
+    id_ = id;
+  }
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::weak_ptr<PoolCore> pool_;
+  std::uint64_t id_ = 0;
+};
+
+}  // namespace rankpool::detail
