@@ -66,6 +66,39 @@ void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, de
   }
 }
 
+void LentPool::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
+                     std::shared_ptr<detail::AsyncCall> call) {
+  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+  if (core == nullptr) throw PoolClosed();
+  core->start(spec, total, std::move(call));
+}
+
+bool LentPool::feed(detail::AsyncCall& call, detail::InputSource& source, std::uint64_t most) {
+  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+  return core != nullptr && core->feed(call, source, most);
+}
+
+bool LentPool::await(const detail::Condition& condition, detail::Deadline deadline) {
+  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+  if (core == nullptr) return condition();
+  const Inside inside(true);
+  return core->await(condition, deadline);
+}
+
+bool LentPool::cancel(detail::AsyncCall& call) {
+  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+  return core == nullptr ? call.was_cancelled() : core->cancel(call);
+}
+
+void LentPool::drop(detail::AsyncCall& call) noexcept {
+  if (const std::shared_ptr<detail::PoolCore> core = pool_.lock()) core->drop(call);
+}
+
+bool LentPool::running(const detail::AsyncCall& call) {
+  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+  return core != nullptr && core->running(call);
+}
+
 void LentPool::close() {
   do_inside(pool_, [](auto& pool) { pool.close(); });
 }

@@ -14,6 +14,13 @@ class LentPool final : public detail::PoolCore {
   explicit LentPool(const std::shared_ptr<detail::PoolCore>& pool);
 
   void run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) override;
+  void start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
+             std::shared_ptr<detail::AsyncCall> call) override;
+  bool feed(detail::AsyncCall& call, detail::InputSource& source, std::uint64_t most) override;
+  bool await(const detail::Condition& condition, detail::Deadline deadline) override;
+  bool cancel(detail::AsyncCall& call) override;
+  void drop(detail::AsyncCall& call) noexcept override;
+  bool running(const detail::AsyncCall& call) override;
   void close() override;
   void join() override;
   void terminate() override;

@@ -62,6 +62,8 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   options.timeout = settings.timeout;
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
   options.only_thread = only_thread;
+  // A thread of ours must not call MPI where only one may; and inline, tasks run in the master's own threads.
+  options.background = !only_thread && !settings.inline_tasks;
   return options;
 }
 

@@ -1,11 +1,14 @@
 // A call in progress, as the engine keeps it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include <rankpool/detail/call_spec.hpp>
 
@@ -15,6 +18,8 @@
 #include "task/death_report.hpp"
 
 namespace rankpool::master {
+
+using Deadline = std::chrono::steady_clock::time_point;
 
 /// Drawn tasks in the channel's memory, kept until each has ended: a task may have to run again.
 struct KeptPiece {
@@ -35,11 +40,14 @@ struct Call {
   std::string_view what;
   std::uint32_t max_attempts = 0;
   State state = State::drawing;
-  detail::ResultSink* sink = nullptr;  ///< null when the caller has left
-  std::exception_ptr failure;          ///< of the call as a whole
-  std::optional<std::uint64_t> total;  ///< where the input tells
-  std::uint64_t tasks = 0;             ///< drawn
-  std::uint64_t bytes = 0;             ///< the same, encoded
+  detail::ResultSink* sink = nullptr;         ///< null when the caller has left
+  std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
+  std::shared_ptr<PieceBuilder> builder;      ///< of such a call
+  std::optional<Deadline> deadline;           ///< of such a call
+  std::exception_ptr failure;                 ///< of the call as a whole
+  std::optional<std::uint64_t> total;         ///< where the input tells
+  std::uint64_t tasks = 0;                    ///< drawn
+  std::uint64_t bytes = 0;                    ///< the same, encoded
   std::uint64_t settled = 0;
   std::map<std::uint64_t, KeptPiece> pieces;          ///< by first task
   std::map<std::uint64_t, task::DeathReport> deaths;  ///< the last one of each task that is to be tried again
@@ -49,10 +57,17 @@ struct Call {
   std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {
     return std::prev(pieces.upper_bound(task));
   }
+  [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }
   [[nodiscard]] bool is_settled() const { return settled == total.value_or(tasks); }
   [[nodiscard]] std::uint64_t unsettled_bytes() const {
     return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
   }
+};
+
+/// A call that nobody waits for has ended: its handle is to be told.
+struct EndedCall {
+  std::shared_ptr<detail::AsyncCall> handle;
+  std::exception_ptr failure;
 };
 
 /// A lot in flight.
@@ -61,6 +76,7 @@ struct OpenLot {
   scheduler::HostId host = 0;
   std::uint32_t attempt = 1;
   std::uint64_t outstanding = 0;
+  bool begun = false;  ///< it was asked for, and all that is left of it had been claimed
 };
 
 }  // namespace rankpool::master

@@ -4,8 +4,9 @@
 //                                  ▲    └───────────► Outbox ══ MPI ══► leader rank ──► executors there
 //   caller ◄─sink── Engine ◄───────┴── reports (HostListener) ◄──────────┘
 //
-// Whoever waits for a call drives the engine; of several waiting threads one drives and the others sleep. All state is
-// under one mutex, released while inputs are drawn (user code) and while the driver sleeps.
+// Whoever waits for a call drives the engine; of several waiting threads one drives and the others sleep. Where nobody
+// waits but calls are open, a background thread drives. All state is under one mutex, released while inputs are drawn
+// and callbacks run (user code) and while the driver sleeps.
 #pragma once
 
 #include <atomic>
@@ -15,10 +16,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <rankpool/detail/call_spec.hpp>
@@ -41,6 +44,13 @@ class Engine final : public detail::PoolCore {
   ~Engine() override;
 
   void run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) override;
+  void start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
+             std::shared_ptr<detail::AsyncCall> handle) override;
+  bool feed(detail::AsyncCall& handle, detail::InputSource& source, std::uint64_t most) override;
+  bool await(const detail::Condition& condition, detail::Deadline deadline) override;
+  bool cancel(detail::AsyncCall& handle) override;
+  void drop(detail::AsyncCall& handle) noexcept override;
+  [[nodiscard]] bool running(const detail::AsyncCall& handle) override;
   void close() override;
   void join() override;
   void terminate() override;
@@ -57,29 +67,57 @@ class Engine final : public detail::PoolCore {
   class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
 
-  // Calls (engine.cpp).
-  Call& open(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink);
-  void draw(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder);
-  [[nodiscard]] bool wants_input(const Call& call) const;
-  void add_pieces(Call& call, std::span<const BuiltPiece> pieces);
+  /// What the driver does.
+  enum class Driving : std::uint8_t {
+    nothing,       ///< nobody drives
+    polling,       ///< takes in what hosts report and delivers results, under the mutex
+    sleeping,      ///< waits for the host, or runs tasks inline
+    calling_back,  ///< tells handles that their calls have ended
+  };
+
+  // Calls (engine_calls.cpp).
+  Call& open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink);
   void await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
-                 std::optional<Clock::time_point> deadline);
+                 std::optional<Deadline> deadline);
+  bool draw(Lock& lock, host::CallId id, detail::InputSource& source, PieceBuilder& builder, std::uint64_t most);
+  void add_pieces(Call& call, std::span<const BuiltPiece> pieces);
+  void end_input(Call& call);
+  [[nodiscard]] bool wants_input(const Call& call) const;
+  [[nodiscard]] std::uint64_t first_piece() const { return 4 * processes_; }
+  [[nodiscard]] std::optional<Deadline> deadline_of(const detail::CallSpec& spec) const;
+  [[nodiscard]] Call* find(const detail::AsyncCall& handle);
+  bool recall(Lock& lock, detail::AsyncCall& handle, Call& call);
+  [[nodiscard]] bool has_begun(const Call& call) const;
+  void end_cancelled(Call& call);
+  void detach(Call& call, const std::exception_ptr& failure);
   void abandon(Call& call);
   void forget(host::CallId call);
   void fail(Call& call, const std::exception_ptr& error);
-  void tell_joiner();
   void fail_calls(const std::exception_ptr& error);
-  void check_caller() const;
-  void check_thread() const;
+  void expire_calls();
   void check_running() const;
+  void check_not_drawing() const;
 
-  // Driving (engine.cpp).
-  [[nodiscard]] bool is_driven() const { return driver_.load() != std::thread::id(); }
-  void drive_or_wait(Lock& lock, std::optional<Clock::time_point> deadline);
+  // Driving (engine_driving.cpp).
+  [[nodiscard]] bool is_driven() const { return driving_.load() != Driving::nothing; }
+  [[nodiscard]] bool drives_here() const { return is_driven() && driver_.load() == std::this_thread::get_id(); }
+  void check_nonblocking() const;
+  void check_blocking() const;
+  void check_thread() const;
+  [[nodiscard]] bool may_drive_here() const;
+  void drive_or_wait(Lock& lock, std::optional<Deadline> deadline);
   template <typename Work>
-  void drive(const Work& work);
+  void drive(Lock& lock, const Work& work);
   bool poll_hosts();
-  void step(Lock& lock, std::optional<Clock::time_point> deadline);
+  void poll_now(Lock& lock);
+  void step(Lock& lock, std::optional<Deadline> deadline);
+  void deliver(Lock& lock);
+  void attend(Lock& lock);
+  void wake_background();
+  void drive_in_background(const std::stop_token& stop);
+  void stop_background();
+
+  // Life (engine.cpp).
   void await_leaders();
   void stop_hosts(wire::StopMode mode);
 
@@ -121,17 +159,28 @@ class Engine final : public detail::PoolCore {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::atomic<std::thread::id> driver_;  ///< written under the mutex; no id: nobody drives
-  std::uint32_t waiting_ = 0;            ///< threads asleep on `changed_`
+  std::uint32_t waiting_ = 0;  ///< threads asleep on `changed_`
+  // Written under the mutex; read without it by a thread that asks whether it is the driver itself.
+  std::atomic<std::thread::id> driver_;
+  std::atomic<Driving> driving_ = Driving::nothing;
+  std::uint64_t drives_ = 0;  ///< how often somebody has begun to drive
 
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why
   bool hosts_stopped_ = false;
   std::uint32_t hosts_alive_ = 0;
   scheduler::Scheduler scheduler_;
+  std::unique_ptr<Memory> memory_;
   Calls calls_;
+  std::uint64_t handles_ = 0;                              ///< calls that nobody waits for
+  std::set<std::pair<Deadline, host::CallId>> deadlines_;  ///< of such calls
+  std::deque<EndedCall> ended_;                            ///< such calls, whose handles are to be told
   std::unordered_map<host::LotId, OpenLot> lots_;
   host::CallId next_call_ = 1;
+
+  std::condition_variable_any background_work_;
+  bool background_sleeps_ = false;  ///< until it is told of a call
+  std::jthread background_;         ///< started with the first call that nobody waits for
 };
 
 }  // namespace rankpool::master

@@ -52,7 +52,9 @@ void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t ta
 }
 
 void Engine::tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count) {
-  if (scheduler_.tasks_returned(host, lot, {first, count})) leave_lot(lot, count);
+  if (!scheduler_.tasks_returned(host, lot, {first, count})) return;
+  leave_lot(lot, count);
+  if (const auto open = lots_.find(lot); count == 0 && open != lots_.end()) open->second.begun = true;
 }
 
 Call* Engine::call_of(host::LotId lot) {

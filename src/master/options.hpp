@@ -18,6 +18,7 @@ struct EngineOptions {
   Schedule schedule = Schedule::automatic;
   std::optional<Seconds> timeout;              ///< of calls that don't say
   std::vector<std::string> hosts;              ///< host name of each rank
+  bool background = true;                      ///< a thread of ours may drive when nobody waits
   std::optional<std::thread::id> only_thread;  ///< the one that may call MPI, where not every thread may
 };
 

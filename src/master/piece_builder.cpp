@@ -31,11 +31,12 @@ PieceBuilder::~PieceBuilder() {
 }
 
 std::uint64_t PieceBuilder::room() const {
-  if (round_over_ || (count_ != 0 && is_full())) return 0;
+  if (round_over_ || drawn_tasks() >= most_ || (count_ != 0 && is_full())) return 0;
   // A piece that has to hold a chunk of many tasks is not reserved at once: the input may end long before.
   const std::uint64_t at_once =
       variable() || stride_ == 0 ? most_tasks : std::max<std::uint64_t>(piece_bytes / stride_, 1);
-  const std::uint64_t wanted = std::min(at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1);
+  const std::uint64_t wanted =
+      std::min({at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1, most_ - drawn_tasks()});
   // Nothing is known yet of how long drawing takes: look at the clock after 1, 2, 4, ... chunks.
   return is_first() ? std::min(wanted, whole_chunks(2 * count_, chunk_) - count_) : wanted;
 }
@@ -113,9 +114,10 @@ void PieceBuilder::complete() {
   round_over_ = true;
 }
 
-void PieceBuilder::start_round() {
+void PieceBuilder::start_round(std::uint64_t most) {
   if (count_ != 0 && is_full()) complete();
   if (count_ == 0) begun_ = Clock::now();
+  most_ = most > no_limit - drawn_tasks() ? no_limit : drawn_tasks() + most;
   round_over_ = false;
 }
 

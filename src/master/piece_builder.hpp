@@ -36,6 +36,8 @@ struct BuiltPiece {
 /// time; the first one ends early where drawing is slow. Unless the input ends, a piece holds whole chunks.
 class PieceBuilder final : public detail::PieceWriter {
  public:
+  static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+
   /// `chunk`: tasks of a chunk where fixed, else 1. `first_tasks`: size of the first piece.
   PieceBuilder(PieceMemory& memory, std::size_t stride, std::uint64_t chunk, std::uint64_t first_tasks);
   ~PieceBuilder() override;
@@ -44,8 +46,8 @@ class PieceBuilder final : public detail::PieceWriter {
   std::byte* append(std::uint64_t tasks) override;
   std::byte* append_encoded(std::size_t bytes) override;
 
-  /// Lets room() be above 0 again after a piece has been completed.
-  void start_round();
+  /// Lets room() be above 0 again after a piece has been completed, for at most so many tasks.
+  void start_round(std::uint64_t most = no_limit);
   /// The input has ended: what there is is a piece.
   void finish();
   /// Takes the pieces completed since the last time.
@@ -70,6 +72,7 @@ class PieceBuilder final : public detail::PieceWriter {
   std::uint64_t chunk_;
   std::uint64_t target_tasks_;
   bool round_over_ = false;
+  std::uint64_t most_ = no_limit;  ///< tasks of the call, for this round
 
   std::uint64_t block_ = 0;  ///< of the piece being filled; 0 none
   std::size_t capacity_ = 0;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include <rankpool/detail/call.hpp>
 
@@ -39,6 +40,10 @@ class AsyncCall {
   [[nodiscard]] bool done() const noexcept { return done_.load(std::memory_order_acquire); }
   void set_done() noexcept { done_.store(true, std::memory_order_release); }
 
+  /// Whether cancel() has ended it.
+  [[nodiscard]] bool was_cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
+  void set_cancelled() noexcept { cancelled_.store(true, std::memory_order_release); }
+
   /// The pool that runs it; null when that has gone, which it has only after done().
   [[nodiscard]] std::shared_ptr<PoolCore> pool() const { return pool_.lock(); }
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
@@ -50,6 +55,7 @@ class AsyncCall {
 
  private:
   std::atomic<bool> done_ = false;
+  std::atomic<bool> cancelled_ = false;
   std::weak_ptr<PoolCore> pool_;
   std::uint64_t id_ = 0;
 };

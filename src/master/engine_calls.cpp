@@ -1,0 +1,408 @@
+// Calls: opened, fed with inputs, waited for or not, ended.
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include <rankpool/detail/code_address.hpp>
+#include <rankpool/errors.hpp>
+
+#include "master/engine.hpp"
+#include "master/engine_memory.hpp"
+
+namespace rankpool::master {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Encoded inputs kept ahead of the executors, per node: enough for several pieces in flight, little enough for caches.
+constexpr std::uint64_t window_bytes = std::uint64_t{2} << 20U;
+
+constexpr std::uint64_t largest_chunk = std::uint64_t{1} << 36U;
+
+// The pool for which this thread draws inputs, in user code.
+thread_local const Engine* drawing_for = nullptr;
+
+class Drawing {
+ public:
+  explicit Drawing(const Engine& engine) : before_(std::exchange(drawing_for, &engine)) {}
+  Drawing(const Drawing&) = delete;
+  Drawing& operator=(const Drawing&) = delete;
+  ~Drawing() { drawing_for = before_; }
+
+ private:
+  const Engine* before_;
+};
+
+// A node answers within its back-off, unless it is gone.
+constexpr auto recall_limit = 2s;
+
+std::string progress_text(const Call& call) {
+  std::ostringstream text;
+  text << call.settled << " of " << (call.state == Call::State::drawing ? "more than " : "") << call.tasks << " tasks";
+  return text.str();
+}
+
+std::exception_ptr timed_out(const Call& call) {
+  return std::make_exception_ptr(TimeoutError(std::string(call.what) + " timed out: " + progress_text(call) +
+                                              " had ended; those that had not started are cancelled"));
+}
+
+std::exception_ptr cancelled_by_shutdown(const Call& call) {
+  return std::make_exception_ptr(CancelledError(
+      std::string(call.what) + " was cancelled by shutdown: " + progress_text(call) + " had started and have ended"));
+}
+
+}  // namespace
+
+std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const {
+  const auto timeout = spec.timeout ? spec.timeout : options_.timeout;
+  // Longer than a clock can count is no limit.
+  if (!timeout || *timeout >= 24h * 365 * 100) return std::nullopt;
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(*timeout);
+}
+
+Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink) {
+  const host::CallId id = next_call_++;
+  Call call;  // among the calls only when nothing can throw any more
+  call.image.id = id;
+  call.image.kernel = detail::address_of(spec.kernel);
+  call.image.module_name = detail::module_name(call.image.kernel.module);
+  call.image.callable.assign(spec.callable.data(), spec.callable.data() + spec.callable.size());
+  call.image.input_stride = spec.input_stride;
+  call.image.schedule = spec.schedule.value_or(options_.schedule);
+  call.image.chunksize = spec.chunksize != 0 ? spec.chunksize : options_.chunksize;
+  // A chunk larger than the call is the call; the limit keeps products of it in range.
+  call.image.chunksize =
+      std::min({call.image.chunksize, largest_chunk, std::max<std::uint64_t>(total.value_or(largest_chunk), 1)});
+  if (call.image.schedule == Schedule::static_ && call.image.chunksize == 0 && total) {
+    call.image.chunksize = (*total + processes_ - 1) / processes_;
+  }
+  call.what = spec.what;
+  call.total = total;
+  call.sink = &sink;
+  call.max_attempts = spec.max_attempts.value_or(options_.max_attempts);
+  scheduler_.open_job(id, {.schedule = call.image.schedule,
+                           .chunksize = call.image.chunksize,
+                           .max_attempts = call.max_attempts,
+                           .total = total});
+  return calls_.emplace(id, std::move(call)).first->second;
+}
+
+// ------------------------------------------------------------------------------------------- that somebody waits for
+
+void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
+  const auto deadline = deadline_of(spec);
+  check_blocking();
+  Lock lock(mutex_);
+  check_running();
+  Call& call = open(spec, source.size(), sink);
+  const host::CallId id = call.image.id;
+  PieceBuilder builder(*memory_, spec.input_stride, call.image.chunksize, first_piece());
+  try {
+    await_end(lock, call, source, builder, deadline);
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    abandon(call);
+    attend(lock);
+    lock.unlock();
+    throw;
+  }
+  const std::exception_ptr failure = call.failure;
+  calls_.erase(id);
+  // join() may be asleep until the last call has left.
+  if (state_ != PoolState::running && calls_.empty()) attend(lock);
+  lock.unlock();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
+                       std::optional<Deadline> deadline) {
+  while (call.state != Call::State::ended) {
+    const bool late = deadline && Clock::now() >= *deadline;
+    if (!late && call.state == Call::State::drawing && wants_input(call)) {
+      if (!draw(lock, call.image.id, source, builder, PieceBuilder::no_limit)) end_input(call);
+      dispatch();
+      // Inputs may come slowly; what executors report must not wait for them.
+      if (!is_driven()) poll_now(lock);
+      continue;
+    }
+    if (late) {
+      // What has ended but was not worth waking the master for counts too.
+      if (!is_driven()) poll_now(lock);
+      if (call.state == Call::State::ended) break;
+      std::rethrow_exception(timed_out(call));
+    }
+    drive_or_wait(lock, deadline);
+  }
+}
+
+bool Engine::wants_input(const Call& call) const {
+  const std::uint64_t least = 2 * processes_ * std::max<std::uint64_t>(call.image.chunksize, 1);
+  return scheduler_.pending_tasks(call.image.id) < least ||
+         call.unsettled_bytes() < window_bytes * (remote_.size() + 1);
+}
+
+// ------------------------------------------------------------------------------------------------------------ inputs
+
+/// Draws a round of inputs without the lock. @returns whether inputs are left.
+bool Engine::draw(Lock& lock, host::CallId id, detail::InputSource& source, PieceBuilder& builder, std::uint64_t most) {
+  lock.unlock();
+  std::exception_ptr thrown;
+  bool more = false;
+  const std::uint64_t before = builder.drawn_tasks();
+  try {
+    const Drawing drawing(*this);
+    builder.start_round(most);
+    more = source.draw(builder);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  // What a stream has drawn goes out even if it is no whole chunk, as what was drawn before the range threw.
+  if (!more || builder.drawn_tasks() - before == most) builder.finish();
+  const std::vector<BuiltPiece> built = builder.take();
+  lock.lock();
+  const auto found = calls_.find(id);
+  if (found != calls_.end() && found->second.state == Call::State::drawing) {
+    add_pieces(found->second, built);
+  } else {  // ended from outside meanwhile: terminated, broken, cancelled
+    for (const BuiltPiece& piece : built) local_->release(piece.block);
+  }
+  if (thrown) std::rethrow_exception(thrown);
+  return more;
+}
+
+void Engine::check_not_drawing() const {
+  if (drawing_for != this) return;
+  throw std::logic_error("rankpool: join() in the input range of a call, which join() would wait for");
+}
+
+void Engine::add_pieces(Call& call, std::span<const BuiltPiece> pieces) {
+  for (const BuiltPiece& built : pieces) {
+    call.pieces.emplace(built.piece.first, KeptPiece{built, built.piece.count});
+    call.tasks += built.piece.count;
+    call.bytes += built.bytes;
+    scheduler_.add_tasks(call.image.id, {built.piece.first, built.piece.count});
+  }
+  call.sink->expect(call.tasks);
+}
+
+void Engine::end_input(Call& call) {
+  if (call.state != Call::State::drawing) return;
+  call.state = Call::State::drained;
+  scheduler_.end_input(call.image.id);
+}
+
+// -------------------------------------------------------------------------------------------- that nobody waits for
+
+void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
+                   std::shared_ptr<detail::AsyncCall> handle) {
+  const auto deadline = deadline_of(spec);
+  check_nonblocking();
+  check_thread();
+  Lock lock(mutex_);
+  check_running();
+  Call& call = open(spec, total, handle->sink());
+  handle->start(weak_from_this(), call.image.id);
+  call.builder = std::make_shared<PieceBuilder>(*memory_, spec.input_stride, call.image.chunksize, first_piece());
+  call.handle = std::move(handle);
+  call.deadline = deadline;
+  if (deadline) deadlines_.emplace(*deadline, call.image.id);
+  ++handles_;
+  wake_background();
+  // Who sleeps doesn't know of this call's deadline.
+  if (deadline && is_driven() && !drives_here()) local_->ring();
+}
+
+Call* Engine::find(const detail::AsyncCall& handle) {
+  const auto found = calls_.find(handle.id());
+  return found != calls_.end() && found->second.handle.get() == &handle ? &found->second : nullptr;
+}
+
+bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::uint64_t most) {
+  check_nonblocking();
+  check_thread();
+  Lock lock(mutex_);
+  const Call* const known = find(handle);
+  if (known == nullptr || known->state != Call::State::drawing) return false;
+  const std::shared_ptr<PieceBuilder> builder = known->builder;
+  const auto finish = [&] {
+    if (Call* const call = find(handle)) end_input(*call);
+  };
+  const std::uint64_t end = builder->drawn_tasks() + std::min(most, PieceBuilder::no_limit - builder->drawn_tasks());
+  bool more = true;
+  try {
+    while (more && builder->drawn_tasks() < end) {
+      more = draw(lock, handle.id(), source, *builder, end - builder->drawn_tasks());
+      const Call* const call = find(handle);
+      if (call == nullptr || call->state != Call::State::drawing) return false;
+      if (!more) finish();
+      dispatch();
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    finish();
+    attend(lock);
+    throw;
+  }
+  if (!ended_.empty()) attend(lock);
+  return more;
+}
+
+bool Engine::cancel(detail::AsyncCall& handle) {
+  check_nonblocking();
+  check_thread();
+  Lock lock(mutex_);
+  Call* const call = find(handle);
+  if (call == nullptr) return handle.was_cancelled();
+  if (call->state != Call::State::drawing && call->tasks == 1) return recall(lock, handle, *call);
+  handle.set_cancelled();
+  detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was cancelled")));
+  attend(lock);
+  return true;
+}
+
+/// Cancels a call of one task if that has not started: only its host knows.
+bool Engine::recall(Lock& lock, detail::AsyncCall& handle, Call& call) {
+  if (call.is_open()) {
+    call.state = Call::State::cancelled;
+    scheduler_.cancel_job(call.image.id);
+  }
+  const auto deadline = Clock::now() + recall_limit;
+  for (;;) {
+    if (drives_here()) {  // in a callback
+      driving_ = Driving::polling;
+      poll_hosts();
+      driving_ = Driving::calling_back;
+    } else if (!is_driven()) {
+      poll_now(lock);
+    } else {
+      local_->ring();
+    }
+    const Call* const left = find(handle);
+    if (left == nullptr) break;
+    if (has_begun(*left) || Clock::now() >= deadline) return false;
+    lock.unlock();
+    std::this_thread::sleep_for(50us);
+    lock.lock();
+  }
+  return handle.was_cancelled();
+}
+
+void Engine::drop(detail::AsyncCall& handle) noexcept {
+  Lock lock(mutex_);
+  Call* const call = find(handle);
+  if (call == nullptr) return;
+  handle.set_cancelled();
+  detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was dropped")));
+  // Another thread than the one that may call MPI leaves the rest to that one.
+  if (may_drive_here()) attend(lock);
+}
+
+bool Engine::running(const detail::AsyncCall& handle) {
+  check_nonblocking();
+  const Lock lock(mutex_);
+  const Call* const call = find(handle);
+  if (call == nullptr || call->state == Call::State::abandoned) return false;
+  return has_begun(*call);
+}
+
+bool Engine::has_begun(const Call& call) const {
+  return call.settled != 0 || std::ranges::any_of(lots_, [&call](const auto& lot) {
+           return lot.second.call == call.image.id && lot.second.begun;
+         });
+}
+
+// --------------------------------------------------------------------------------------------------------------- ends
+
+/// The handle's part of the call ends now; what is in flight is let run, and dropped when it ends.
+void Engine::detach(Call& call, const std::exception_ptr& failure) {
+  ended_.push_back({std::move(call.handle), failure});
+  call.handle.reset();
+  if (call.deadline) deadlines_.erase({*call.deadline, call.image.id});
+  --handles_;
+  abandon(call);
+}
+
+// The caller leaves. What runs is let run, and dropped when it ends.
+void Engine::abandon(Call& call) {
+  call.sink = nullptr;
+  if (call.state == Call::State::ended) {
+    calls_.erase(call.image.id);
+    return;
+  }
+  call.state = Call::State::abandoned;
+  scheduler_.cancel_job(call.image.id);
+}
+
+void Engine::expire_calls() {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= Clock::now()) {
+    Call& call = calls_.at(deadlines_.begin()->second);
+    detach(call, timed_out(call));
+  }
+}
+
+/// The call can't go on; its caller gets the error when what is in flight has ended.
+void Engine::fail(Call& call, const std::exception_ptr& error) {
+  if (call.state == Call::State::ended) return;
+  if (call.state != Call::State::abandoned) {
+    if (!call.failure) call.failure = error;
+    call.sink = nullptr;
+    call.state = Call::State::drained;
+  }
+  scheduler_.cancel_job(call.image.id);
+  changed_.notify_all();
+}
+
+void Engine::forget(host::CallId id) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  Call& call = found->second;
+  for (const auto& [first, kept] : call.pieces) local_->release(kept.built.block);
+  call.pieces.clear();
+  for (const scheduler::HostId host : call.informed) {
+    if (host == local_host) {
+      local_->close_call(id);
+    } else {
+      outbox_->add(remote_[host - 1].leader, wire::CloseCall{id});
+    }
+  }
+  if (call.state == Call::State::cancelled && !call.is_settled() && !call.failure) {
+    end_cancelled(call);
+  }
+  if (call.handle) {
+    call.sink = nullptr;
+    detach(call, call.failure);
+  }
+  const bool awaited = call.state != Call::State::abandoned;
+  call.state = Call::State::ended;
+  if (!awaited) calls_.erase(found);
+}
+
+/// A call that was cancelled has ended before its tasks.
+void Engine::end_cancelled(Call& call) {
+  if (call.tasks == 1 && !call.deaths.empty()) {
+    // Its cancellation came too late, and then its executor died.
+    const auto& [task, report] = *call.deaths.begin();
+    call.failure = task::worker_lost(report, task, 1, call.max_attempts);
+    return;
+  }
+  call.failure = cancelled_by_shutdown(call);
+  if (call.handle) call.handle->set_cancelled();
+}
+
+void Engine::fail_calls(const std::exception_ptr& error) {
+  std::vector<host::CallId> left;
+  for (auto& [id, call] : calls_) {
+    if (call.state == Call::State::ended) continue;
+    if (call.handle) detach(call, error);
+    if (call.state == Call::State::abandoned) left.push_back(id);
+    call.failure = error;
+    call.sink = nullptr;
+    call.state = Call::State::ended;
+  }
+  for (const host::CallId id : left) calls_.erase(id);
+  lots_.clear();
+  changed_.notify_all();
+}
+
+}  // namespace rankpool::master
