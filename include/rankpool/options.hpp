@@ -104,18 +104,28 @@ struct PoolOptions {
   std::string name = {};
   /// Executors in all, on all hosts; 0: one per CPU that is available. Python: `processes`, `max_workers`.
   Count processes = {};
+  /// Time one task may take, in seconds; above 0; not given: no limit. A task that takes longer ends in TaskTimeout:
+  /// its executor is killed and replaced, never before the time has passed and as a rule at most a quarter of it or 0.1
+  /// s after, whichever is less. It is not tried again, and no other task is harmed. The initializer has no limit, nor
+  /// has a task with RANKPOOL_INLINE=1, which runs in the master's own process.
+  std::optional<Seconds> task_timeout = {};
   /// Threads a task may use (OpenMP, OpenBLAS, MKL); 0: 1. There are fewer executors accordingly.
   Count threads_per_task = {};
 };
 
 /// Options of one call.
 struct MapOptions {
+  /// Of streams (`imap` and its relatives): inputs drawn ahead of the reader, at most; 0: 16 per executor, or two
+  /// chunks where that is more. Other calls have no use for it. Python: `buffersize` of `Executor.map` (3.14).
+  Count buffersize = {};
   /// Tasks an executor takes at a time; 0: measured. Python: `chunksize`.
   Count chunksize = {};
   /// Like PoolOptions::max_attempts, for this call; 0: as the pool has it.
   Count max_attempts = {};
   /// How the chunks are dealt; when not given, as the pool or RANKPOOL_SCHEDULE has it.
   std::optional<Schedule> schedule = {};
+  /// Like PoolOptions::task_timeout, for this call; infinity lifts the pool's limit.
+  std::optional<Seconds> task_timeout = {};
   /// Time for the whole call, from its start, in seconds; 0 is no time at all, not given is no limit. When it has
   /// passed, what has not started is cancelled and the call throws TimeoutError. Python: `timeout` of
   /// `Executor.map`.

@@ -6,10 +6,12 @@
 #include <new>
 #include <stdexcept>
 
+#include "host/record.hpp"
+
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f31;  // "rankpoo1": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f32;  // "rankpoo2": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -65,6 +67,15 @@ Channel::Channel(SharedMemory memory) : memory_(std::move(memory)) {
 void Channel::find_parts() {
   slots_ = reinterpret_cast<ExecutorSlot*>(memory_.base() + slots_offset());
   outboxes_ = outboxes_offset(header_->slots);
+}
+
+Progress Channel::progress(std::uint32_t slot) {
+  const std::uint64_t open = slots_[slot].open_run.load(std::memory_order_acquire);
+  const std::uint64_t tail = slots_[slot].tail.load(std::memory_order_acquire);
+  // An executor that has gone astray may have written anything there.
+  if (open == 0 || to_ring_end(open - 1) < sizeof(RecordHeader)) return {tail, Progress::no_run};
+  const auto& run = *reinterpret_cast<const RecordHeader*>(outbox(slot) + (open - 1) % outbox_bytes);
+  return {tail, run.count.load(std::memory_order_acquire)};
 }
 
 void Channel::note_for_leader() noexcept {

@@ -72,6 +72,7 @@ struct CallHeader {
   std::uint64_t callable_bytes;
   std::uint64_t module_name_bytes;
   std::uint32_t schedule;
+  std::atomic<std::uint32_t> stop;  ///< 1: nobody waits for the tasks any more; they may ask
 };
 
 enum class SlotState : std::uint32_t {
@@ -83,7 +84,21 @@ enum class SlotState : std::uint32_t {
   unforkable  ///< fork failed; wait_status is errno
 };
 
-enum class SlotCommand : std::uint32_t { none, spawn, kill };
+enum class SlotCommand : std::uint32_t {
+  none,
+  spawn,
+  kill,
+  expire  ///< kill, if it is still where the slot's `expired` says
+};
+
+/// How far an executor has come. Changes whenever a task ends, and never comes back in the executor's life.
+struct Progress {
+  static constexpr std::uint64_t no_run = ~std::uint64_t{0};
+
+  std::uint64_t tail = 0;      ///< of its outbox: grows with each run of results and each failure
+  std::uint64_t finished = 0;  ///< tasks of the open run that have ended; no_run when it has none open
+  friend bool operator==(const Progress&, const Progress&) = default;
+};
 
 /// One executor's place. What one side writes often is kept off the other side's cache line.
 struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.performance.Padding)
@@ -92,12 +107,14 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
   std::atomic<SlotCommand> command{SlotCommand::none};  ///< for the rank that owns the slot
   std::atomic<std::int32_t> pid{0};
   std::atomic<std::int32_t> wait_status{0};
-  std::uint32_t member = 0;                ///< the rank that forks this executor, counted within the node
-  std::int32_t rank = 0;                   ///< the same, in the pool's communicator
-  alignas(cache_line) support::Bell bell;  ///< the executor sleeps here
-  std::atomic<std::uint64_t> head{0};      ///< outbox consumed up to here
-  std::atomic<std::uint64_t> granted{0};   ///< the leader's answer to `asks`; 0 none yet, no_block refused
-  std::atomic<std::uint64_t> spare{0};     ///< a block lent before, back for the next result; 0 none
+  std::uint32_t member = 0;                        ///< the rank that forks this executor, counted within the node
+  std::int32_t rank = 0;                           ///< the same, in the pool's communicator
+  alignas(cache_line) support::Bell bell;          ///< the executor sleeps here
+  std::atomic<std::uint64_t> head{0};              ///< outbox consumed up to here
+  std::atomic<std::uint64_t> granted{0};           ///< the leader's answer to `asks`; 0 none yet, no_block refused
+  std::atomic<std::uint64_t> spare{0};             ///< a block lent before, back for the next result; 0 none
+  std::atomic<std::uint64_t> expired_tail{0};      ///< where the executor was when its task's time was over
+  std::atomic<std::uint64_t> expired_finished{0};  ///< the same
 
   // Written by the executor.
   alignas(cache_line) std::atomic<std::uint64_t> tail{0};  ///< outbox published up to here
@@ -226,6 +243,8 @@ class Channel {
   ChannelHeader& header() { return *header_; }
   ExecutorSlot& slot(std::uint32_t i) { return slots_[i]; }
   [[nodiscard]] std::uint32_t slots() const { return header_->slots; }
+  /// How far the slot's executor has come; exact when it stands still.
+  [[nodiscard]] Progress progress(std::uint32_t slot);
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
   std::byte* at(std::uint64_t offset) { return memory_.base() + offset; }
   SharedMemory& memory() { return memory_; }

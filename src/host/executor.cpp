@@ -134,7 +134,8 @@ void Executor::run_chunk(LoadedCall& call) {
                                   .attempt = chunk.attempt,
                                   .rank = slot_.rank,
                                   .slot = static_cast<int>(slot_number_),
-                                  .host = channel_.header().settings.host.data()};
+                                  .host = channel_.header().settings.host.data(),
+                                  .stop = &image.stop};
   const task::CurrentTask current(context);
   const auto start = Clock::now();
   call.run(work);

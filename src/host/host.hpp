@@ -22,6 +22,9 @@ class Host {
 
   virtual void open_call(const CallImage& call) = 0;
   virtual void close_call(CallId call) = 0;
+  /// Lets this_task::stop_requested() be true in the call's tasks, those that run and those that come. A call that is
+  /// not open is ignored.
+  virtual void stop_call(CallId call) = 0;
 
   /// Memory in the channel for a piece, page-aligned. Throws std::system_error (ENOMEM) with advice when there is none.
   virtual std::uint64_t allocate(std::size_t bytes) = 0;
@@ -31,6 +34,9 @@ class Host {
   virtual void post(const Lot& lot) = 0;
   /// Takes back what of the lot has not been claimed; reported by the next poll().
   virtual void retract(LotId lot) = 0;
+
+  /// Whether a task of the lot has been claimed.
+  [[nodiscard]] virtual bool has_begun(LotId lot) const = 0;
 
   /// Reports all that has happened. @returns false if nothing had.
   virtual bool poll(HostListener& listener) = 0;

@@ -27,6 +27,8 @@ class InlineHost::Call {
 
   [[nodiscard]] const CallImage& image() const { return image_; }
   [[nodiscard]] std::size_t result_stride() const { return kernel_->result_stride; }
+  void stop() { stop_.store(1, std::memory_order_relaxed); }
+  [[nodiscard]] const std::atomic<std::uint32_t>* stop_flag() const { return &stop_; }
   /// Throws what the callable's deserialization throws.
   void run(const detail::Chunk& chunk) {
     if (callable_ == nullptr) callable_ = kernel_->load({image_.callable.data(), image_.callable.size()});
@@ -37,6 +39,7 @@ class InlineHost::Call {
   CallImage image_;
   const detail::Kernel* kernel_;
   void* callable_ = nullptr;
+  std::atomic<std::uint32_t> stop_{0};
 };
 
 struct InlineHost::Event {
@@ -133,6 +136,11 @@ void InlineHost::close_call(CallId call) {
   closed = calls_.extract(call);
 }
 
+void InlineHost::stop_call(CallId call) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = calls_.find(call); found != calls_.end()) found->second->stop();
+}
+
 std::uint64_t InlineHost::allocate(std::size_t bytes) {
   auto block = std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(bytes, 1));
   const auto address = reinterpret_cast<std::uintptr_t>(block.get());
@@ -160,6 +168,12 @@ void InlineHost::retract(LotId lot) {
     lots_.erase(found);
   }
   events_.push_back({.kind = Event::Kind::retracted, .lot = lot});
+}
+
+bool InlineHost::has_begun(LotId lot) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(lots_, lot, &Lot::id);
+  return found == lots_.end() || found->first != found->piece.first;
 }
 
 bool InlineHost::poll(HostListener& listener) {
@@ -257,7 +271,8 @@ void InlineHost::run_chunk(Call& call, const Lot& lot, std::uint64_t first, std:
                                     .attempt = lot.attempt,
                                     .rank = place_.rank,
                                     .slot = place_.slot,
-                                    .host = host_name_.c_str()};
+                                    .host = host_name_.c_str(),
+                                    .stop = call.stop_flag()};
     const task::CurrentTask current(context);
     try {
       call.run(chunk);

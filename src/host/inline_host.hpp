@@ -1,7 +1,7 @@
 // A host without processes: wait() runs the tasks in the caller's own thread, for debuggers and profilers.
 //
 // wait(), because whoever drives the engine calls it without the engine's lock: other threads may close or terminate
-// the pool while a task runs.
+// the pool while a task runs. A task can't be killed here: its time is not limited.
 #pragma once
 
 #include <condition_variable>
@@ -24,11 +24,13 @@ class InlineHost final : public Host {
 
   void open_call(const CallImage& call) override;
   void close_call(CallId call) override;
+  void stop_call(CallId call) override;
   std::uint64_t allocate(std::size_t bytes) override;
   void release(std::uint64_t offset) override;
   std::byte* at(std::uint64_t offset) override;
   void post(const Lot& lot) override;
   void retract(LotId lot) override;
+  [[nodiscard]] bool has_begun(LotId lot) const override;
   bool poll(HostListener& listener) override;
   /// Runs a chunk if there is one, and sleeps otherwise.
   void wait(std::chrono::nanoseconds timeout) override;
@@ -52,7 +54,7 @@ class InlineHost final : public Host {
   std::optional<CallImage> initializer_;
   std::unordered_map<std::uint64_t, std::unique_ptr<std::byte[]>> blocks_;  ///< by address
 
-  std::mutex mutex_;  ///< for what follows: wait() works on it while others post
+  mutable std::mutex mutex_;  ///< for what follows: wait() works on it while others post
   std::condition_variable work_;
   bool rung_ = false;
   std::unordered_map<CallId, std::shared_ptr<Call>> calls_;

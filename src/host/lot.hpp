@@ -2,6 +2,7 @@
 // engine and the worker ranks' loop.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,8 +30,16 @@ struct CallImage {
   std::vector<std::byte> callable;  ///< encoded state of the callable
   std::uint64_t input_stride = 0;   ///< bytes per encoded task, or detail::variable_stride
   Schedule schedule = Schedule::automatic;
-  std::uint64_t chunksize = 0;  ///< 0: automatic
+  std::uint64_t chunksize = 0;               ///< 0: automatic
+  std::chrono::nanoseconds task_timeout{0};  ///< time one task may take; 0: no limit
 };
+
+/// @returns what CallImage::task_timeout is for a time above 0; longer than 100 years is no limit.
+inline std::chrono::nanoseconds time_limit(const std::optional<Seconds>& time) {
+  using namespace std::chrono_literals;
+  if (!time || *time > 24h * 365 * 100) return 0ns;
+  return std::chrono::ceil<std::chrono::nanoseconds>(*time);
+}
 
 /// Encoded tasks in the channel's memory. Fixed stride: `count` × stride bytes at `data`. Variable stride: the tasks'
 /// bytes at `data`, and count + 1 offsets relative to `data` at `offsets`.
@@ -73,7 +82,7 @@ class HostListener {
   /// A task threw: `image` is what task/exception_image.hpp makes of it.
   virtual void on_task_failed(LotId lot, std::uint64_t task, std::int64_t nanoseconds, Place place,
                               detail::Bytes image) = 0;
-  /// The executor died while it ran this task.
+  /// The executor died while it ran this task; the report tells whether it was killed for the task's time.
   virtual void on_task_died(LotId lot, std::uint64_t task, const task::DeathReport& report) = 0;
   /// Tasks of the lot that nobody has started, given back.
   virtual void on_tasks_returned(LotId lot, std::uint64_t first, std::uint64_t count) = 0;

@@ -123,6 +123,12 @@ void LotBoard::hide_if_exhausted(std::uint32_t slot) {
   channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
 }
 
+bool LotBoard::has_begun(LotId lot) const {
+  const auto found = slots_.find(lot);
+  if (found == slots_.end()) return false;
+  return ClaimWord::next(channel_.header().lots[found->second].claim.load(std::memory_order_seq_cst)) != 0;
+}
+
 bool LotBoard::exhausted(std::uint32_t slot) const {
   return ClaimWord::next(channel_.header().lots[slot].claim.load(std::memory_order_seq_cst)) >=
          accounts_[slot]->lot().count;

@@ -28,6 +28,8 @@ class LotBoard {
   [[nodiscard]] LotAccount* account_of(LotId lot);
   /// Whether every task of the lot in this slot has been claimed.
   [[nodiscard]] bool exhausted(std::uint32_t slot) const;
+  /// Whether any task of the lot has been claimed.
+  [[nodiscard]] bool has_begun(LotId lot) const;
   /// Nobody need look for work in it, if so.
   void hide_if_exhausted(std::uint32_t slot);
   [[nodiscard]] bool empty() const { return slots_.empty() && waiting_.empty(); }

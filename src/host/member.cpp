@@ -66,6 +66,7 @@ void carry_out_commands(Channel& channel, std::uint64_t channel_id, std::uint32_
     const SlotCommand command = slot.command.exchange(SlotCommand::none);
     try {
       if (command == SlotCommand::kill && alive) zygote.kill(channel_id, i);
+      if (command == SlotCommand::expire && alive) zygote.expire(channel_id, i);
       if (command == SlotCommand::spawn && alive) ask_for_executor(channel_id, i, slot, zygote);
     } catch (const std::runtime_error&) {
       report_orphans(channel, member);

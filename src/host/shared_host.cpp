@@ -33,7 +33,8 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       channel_(config.channel),
       arena_(channel_.memory(), channel_.arena_begin()),
       board_(channel_),
-      executors_(config.channel.slot_ranks.size()) {
+      executors_(config.channel.slot_ranks.size()),
+      watch_(executors_.size()) {
   auto& name = channel_.header().settings.host;
   std::strncpy(name.data(), config.host_name.c_str(), name.size() - 1);
   if (config.initializer) channel_.header().settings.initializer = store_image(*config.initializer);
@@ -62,20 +63,33 @@ std::uint64_t SharedHost::store_image(const CallImage& call) {
                                                       .chunksize = call.chunksize,
                                                       .callable_bytes = call.callable.size(),
                                                       .module_name_bytes = call.module_name.size(),
-                                                      .schedule = static_cast<std::uint32_t>(call.schedule)};
+                                                      .schedule = static_cast<std::uint32_t>(call.schedule),
+                                                      .stop = 0};
   auto* behind = reinterpret_cast<std::byte*>(header + 1);
   behind = std::ranges::copy(call.callable, behind).out;
   std::memcpy(behind, call.module_name.data(), call.module_name.size());
   return offset;
 }
 
-void SharedHost::open_call(const CallImage& call) { calls_.emplace(call.id, store_image(call)); }
+void SharedHost::open_call(const CallImage& call) {
+  calls_.emplace(call.id, store_image(call));
+  if (call.task_timeout.count() == 0) return;
+  watch_.open_call(call.id, call.task_timeout);
+  channel_.ring_leader();  // its wait() may be longer than the tasks have
+}
 
 void SharedHost::close_call(CallId call) {
   const auto found = calls_.find(call);
   if (found == calls_.end()) return;
   arena_.release(found->second);
   calls_.erase(found);
+  watch_.close_call(call);
+}
+
+void SharedHost::stop_call(CallId call) {
+  const auto found = calls_.find(call);
+  if (found == calls_.end()) return;
+  reinterpret_cast<CallHeader*>(channel_.at(found->second))->stop.store(1, std::memory_order_relaxed);
 }
 
 void SharedHost::retract(LotId lot) {
@@ -86,6 +100,7 @@ void SharedHost::retract(LotId lot) {
 bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
   look_after_zygote();
+  if (watch_.active()) watch_tasks();
   const bool found = audits_ != 0 && audit_lots(listener);
   if (header.attention.load(std::memory_order_relaxed) == 0) return found;
   header.attention.exchange(0, std::memory_order_seq_cst);
@@ -114,7 +129,9 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!attention()) {
-    support::futex_wait(header.bell.rings, rings, std::min(timeout, audits_ != 0 ? audit_interval : glance_interval));
+    const auto longest =
+        std::min(audits_ != 0 ? audit_interval : glance_interval, watch_.until_next_round(Clock::now()));
+    support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
     glance_due_ = !attention();
   }
   header.sleeping.store(0, std::memory_order_relaxed);

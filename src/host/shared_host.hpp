@@ -12,6 +12,7 @@
 #include "host/host.hpp"
 #include "host/lot_board.hpp"
 #include "host/record.hpp"
+#include "host/task_watch.hpp"
 #include "host/zygote.hpp"
 
 namespace rankpool::host {
@@ -36,11 +37,13 @@ class SharedHost final : public Host {
 
   void open_call(const CallImage& call) override;
   void close_call(CallId call) override;
+  void stop_call(CallId call) override;
   std::uint64_t allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
   void release(std::uint64_t offset) override { arena_.release(offset); }
   std::byte* at(std::uint64_t offset) override { return channel_.at(offset); }
   void post(const Lot& lot) override { board_.post(lot, calls_.at(lot.call)); }
   void retract(LotId lot) override;
+  [[nodiscard]] bool has_begun(LotId lot) const override { return board_.has_begun(lot); }
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
   void ring() noexcept override { channel_.ring_leader(); }
@@ -51,12 +54,19 @@ class SharedHost final : public Host {
  private:
   enum class Life { running, broken, ended };
 
+  /// An executor is to be killed because its task has exceeded its time.
+  struct Expiry {
+    Progress progress;
+    std::chrono::nanoseconds limit{0};
+  };
+
   /// What the leader knows of an executor beyond the channel.
   struct Executor {
     std::vector<std::uint64_t> lent;  ///< blocks for large results; few
     std::uint64_t answered = 0;       ///< questions for a block
     std::uint32_t early_deaths = 0;   ///< in a row, before it served
     bool serves = false;
+    std::optional<Expiry> expiry;
   };
 
   std::uint64_t store_image(const CallImage& call);
@@ -69,12 +79,18 @@ class SharedHost final : public Host {
   void take_back_block(std::uint32_t slot, std::uint64_t block, std::uint64_t bytes);
   [[nodiscard]] bool spinning_pays();
 
+  // Tasks of limited time (shared_host_limits.cpp).
+  void watch_tasks();
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> limit_of_task(std::uint32_t slot);
+  void expire(std::uint32_t slot, const Expiry& expiry);
+  [[nodiscard]] std::chrono::nanoseconds exceeded_limit(std::uint32_t slot);
+
   // Executors' lives (shared_host_lives.cpp).
   void order(std::uint32_t slot, SlotCommand command);
   void look_at(std::uint32_t slot, HostListener& listener);
   void handle_exit(std::uint32_t slot, HostListener& listener);
   void recover_open_run(std::uint32_t slot);
-  void settle_chunk_of_dead(std::uint32_t slot, HostListener& listener);
+  void settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanoseconds time_limit, HostListener& listener);
   void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
   bool audit_lots(HostListener& listener);
   void look_after_zygote();
@@ -96,6 +112,7 @@ class SharedHost final : public Host {
   Life life_ = Life::running;
   std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
   std::vector<Executor> executors_;
+  TaskWatch watch_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
   std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
   bool glance_due_ = false;   ///< a wait has ended without a ring

@@ -76,9 +76,10 @@ void SharedHost::look_after_zygote() {
 }
 
 void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
+  const auto time_limit = exceeded_limit(slot);
   recover_open_run(slot);
   drain(slot, listener);
-  settle_chunk_of_dead(slot, listener);
+  settle_chunk_of_dead(slot, time_limit, listener);
   for (const std::uint64_t block : std::exchange(executors_[slot].lent, {})) arena_.release(block);
   channel_.header().sleepers.erase(slot);
   channel_.header().spinners.erase(slot);
@@ -113,7 +114,7 @@ void SharedHost::recover_open_run(std::uint32_t slot) {
   executor.tail.store(position + record_span(run.block != 0 ? 0 : bytes), std::memory_order_seq_cst);
 }
 
-void SharedHost::settle_chunk_of_dead(std::uint32_t slot, HostListener& listener) {
+void SharedHost::settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanoseconds time_limit, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   const std::uint32_t claiming = executor.claiming.load();
   if (claiming == 0) return;
@@ -134,7 +135,8 @@ void SharedHost::settle_chunk_of_dead(std::uint32_t slot, HostListener& listener
                                  .host = host_name_,
                                  .slot = static_cast<int>(slot),
                                  .pid = executor.pid.load(),
-                                 .wait_status = executor.wait_status.load()};
+                                 .wait_status = executor.wait_status.load(),
+                                 .time_limit = time_limit};
   board_.settle(lot, left.first, 1);
   listener.on_task_died(lot, left.first, report);
   if (left.count > 1 && board_.settle(lot, left.first + 1, left.count - 1)) {
@@ -192,6 +194,8 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   executor.granted.store(0);
   executor.spare.store(0);
   executors_[slot].answered = executor.asks.load();
+  executors_[slot].expiry.reset();
+  watch_.pass_over(slot);
   executor.served.store(0);
   channel_.header().ready.erase(slot);
   set_serving(slot, false, listener);

@@ -154,6 +154,8 @@ void Zygote::spawn(std::uint64_t channel, std::uint32_t slot) { send({RequestKin
 
 void Zygote::kill(std::uint64_t channel, std::uint32_t slot) { send({RequestKind::kill, slot, channel}); }
 
+void Zygote::expire(std::uint64_t channel, std::uint32_t slot) { send({RequestKind::expire, slot, channel}); }
+
 bool Zygote::alive() const { return pid_ != 0 && !hangs_up(socket_.get(), 0); }
 
 void Zygote::send(const ZygoteRequest& request, int file) const {

@@ -44,6 +44,9 @@ class Zygote {
   /// Asks for an executor's death, with all it has started. Does nothing when the slot has none.
   void kill(std::uint64_t channel, std::uint32_t slot);
 
+  /// The same, if the executor is still where its slot's `expired` says, and not in its next task by now.
+  void expire(std::uint64_t channel, std::uint32_t slot);
+
   [[nodiscard]] bool alive() const;
   [[nodiscard]] pid_t pid() const { return pid_; }
 

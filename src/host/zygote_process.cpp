@@ -21,6 +21,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -36,6 +37,21 @@ constexpr auto patience = std::chrono::seconds(2);
 void kill_group(pid_t leader) {
   ::kill(-leader, SIGKILL);
   ::kill(leader, SIGKILL);
+}
+
+// A process that a disk or file server keeps waiting doesn't stop, but doesn't go on with its next task either.
+constexpr auto patience_with_stop = std::chrono::milliseconds(20);
+
+/// Returns when the child stands still, or has ended.
+void stop(pid_t child) {
+  constexpr auto between_looks = std::chrono::microseconds(20);
+  ::kill(child, SIGSTOP);
+  siginfo_t state{};
+  for (const auto deadline = Clock::now() + patience_with_stop; Clock::now() < deadline;) {
+    if (waitid(P_PID, static_cast<id_t>(child), &state, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) return;
+    if (state.si_pid != 0) return;
+    std::this_thread::sleep_for(between_looks);
+  }
 }
 
 class ZygoteProcess {
@@ -68,6 +84,7 @@ class ZygoteProcess {
   void detach(std::uint64_t id);
   Attachment* find(const ZygoteRequest& request);
   void spawn(Attachment& attachment, std::uint32_t slot);
+  void expire(Attachment& attachment, std::uint32_t slot) const;
   [[noreturn]] void become_executor(Attachment& attachment, std::uint32_t slot, pid_t zygote) noexcept;
 
   void reap();
@@ -171,6 +188,9 @@ void ZygoteProcess::carry_out(const ZygoteRequest& request, support::UniqueFd fi
         if (const pid_t pid = attachment->pids[request.slot]; pid != 0) kill_group(pid);
       }
       break;
+    case RequestKind::expire:
+      if (Attachment* attachment = find(request)) expire(*attachment, request.slot);
+      break;
   }
 }
 
@@ -242,6 +262,19 @@ void ZygoteProcess::spawn(Attachment& attachment, std::uint32_t slot) {
   attachment.pids[slot] = pid;
   executors_.emplace(pid, Seat{&attachment, slot});
   ended_sessions_.erase(pid);
+}
+
+// Stopped, it can't go on to its next task between the look and the kill: that one would be innocent.
+void ZygoteProcess::expire(Attachment& attachment, std::uint32_t slot) const {
+  const pid_t pid = attachment.pids[slot];
+  if (pid == 0) return;
+  stop(pid);
+  const ExecutorSlot& place = attachment.channel.slot(slot);
+  if (attachment.channel.progress(slot) == Progress{place.expired_tail, place.expired_finished}) {
+    kill_group(pid);
+  } else {
+    ::kill(pid, SIGCONT);
+  }
 }
 
 void ZygoteProcess::become_executor(Attachment& attachment, std::uint32_t slot, pid_t zygote) noexcept {

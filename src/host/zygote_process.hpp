@@ -21,7 +21,7 @@ namespace rankpool::host {
 /// What an executor runs. It isn't meant to return; if it does, the executor leaves with status 0.
 using ExecutorMain = void (*)(Channel& channel, std::uint32_t slot);
 
-enum class RequestKind : std::uint32_t { attach, detach, spawn, kill };
+enum class RequestKind : std::uint32_t { attach, detach, spawn, kill, expire };
 
 /// One packet of the socket; with `attach` comes the descriptor of the channel's memory. The zygote replies to `attach`
 /// and `detach`.

@@ -38,6 +38,14 @@ Seconds seconds(std::string_view name, std::string_view text) {
   return Seconds(*value);
 }
 
+Seconds positive_seconds(std::string_view name, std::string_view text) {
+  const auto value = parse<double>(text);
+  if (!value || !std::isfinite(*value) || *value <= 0) {
+    refuse(name, text, "a number of seconds above 0, such as 90 or 2.5");
+  }
+  return Seconds(*value);
+}
+
 template <class Value, std::size_t n>
 using Words = std::array<std::pair<std::string_view, Value>, n>;
 
@@ -77,6 +85,7 @@ constexpr std::array variables{
     Variable{"RANKPOOL_NAME", [](Settings& s, Text, Text t) { s.name = std::string(t); }},
     Variable{"RANKPOOL_PROCESSES", [](Settings& s, Text n, Text t) { s.processes = count(n, t); }},
     Variable{"RANKPOOL_SCHEDULE", [](Settings& s, Text n, Text t) { s.schedule = one_of(schedules, n, t); }},
+    Variable{"RANKPOOL_TASK_TIMEOUT", [](Settings& s, Text n, Text t) { s.task_timeout = positive_seconds(n, t); }},
     Variable{"RANKPOOL_TEST_NODES", [](Settings& s, Text n, Text t) { s.test_nodes = count(n, t); }},
     Variable{"RANKPOOL_THREADS_PER_TASK", [](Settings& s, Text n, Text t) { s.threads_per_task = count(n, t); }},
     Variable{"RANKPOOL_TIMEOUT", [](Settings& s, Text n, Text t) { s.timeout = seconds(n, t); }},

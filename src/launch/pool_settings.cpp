@@ -6,6 +6,7 @@
 #include <rankpool/serialization.hpp>
 
 #include <rankpool/detail/archive.hpp>
+#include <rankpool/detail/call_spec.hpp>
 #include <rankpool/detail/code_address.hpp>
 
 namespace rankpool::launch {
@@ -42,6 +43,8 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
   all.test_nodes = variables.test_nodes.value_or(0);
   all.channel_bytes = variables.channel_mb.value_or(0) << 20U;
   all.schedule = variables.schedule.value_or(all.schedule);
+  all.task_timeout = detail::positive_time(options.task_timeout, "task_timeout");
+  if (!all.task_timeout) all.task_timeout = variables.task_timeout;
   all.timeout = variables.timeout;
   all.inline_tasks = variables.inline_tasks.value_or(false);
   all.log = variables.log.value_or(all.log);

@@ -59,6 +59,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   options.chunksize = settings.chunksize;
   options.max_attempts = static_cast<std::uint32_t>(settings.max_attempts);
   options.schedule = settings.schedule;
+  options.task_timeout = settings.task_timeout;
   options.timeout = settings.timeout;
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
   options.only_thread = only_thread;

@@ -84,6 +84,7 @@ void Engine::terminate() {
   check_nonblocking();
   Lock lock(mutex_);
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
+  for (const auto& [id, call] : calls_) ask_to_stop(call);
   fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
   // A driver that sleeps uses the host without the lock.
   while (is_driven() && !drives_here()) {

@@ -88,9 +88,11 @@ class Engine final : public detail::PoolCore {
   [[nodiscard]] Call* find(const detail::AsyncCall& handle);
   bool recall(Lock& lock, detail::AsyncCall& handle, Call& call);
   [[nodiscard]] bool has_begun(const Call& call) const;
+  [[nodiscard]] bool was_refused(const Call& call) const;
   void end_cancelled(Call& call);
   void detach(Call& call, const std::exception_ptr& failure);
   void abandon(Call& call);
+  void ask_to_stop(const Call& call);
   void forget(host::CallId call);
   void fail(Call& call, const std::exception_ptr& error);
   void fail_calls(const std::exception_ptr& error);
@@ -136,6 +138,7 @@ class Engine final : public detail::PoolCore {
   void task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
                    host::Place place, detail::Bytes image);
   void task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
+  void task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
   void host_broken(scheduler::HostId host, const std::string& reason);
   void initializer_failed(host::Place place, detail::Bytes image);

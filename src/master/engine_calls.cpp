@@ -77,6 +77,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   if (call.image.schedule == Schedule::static_ && call.image.chunksize == 0 && total) {
     call.image.chunksize = (*total + processes_ - 1) / processes_;
   }
+  call.image.task_timeout = host::time_limit(spec.task_timeout ? spec.task_timeout : options_.task_timeout);
   call.what = spec.what;
   call.total = total;
   call.sink = &sink;
@@ -280,7 +281,7 @@ bool Engine::recall(Lock& lock, detail::AsyncCall& handle, Call& call) {
     }
     const Call* const left = find(handle);
     if (left == nullptr) break;
-    if (has_begun(*left) || Clock::now() >= deadline) return false;
+    if (was_refused(*left) || Clock::now() >= deadline) return false;
     lock.unlock();
     std::this_thread::sleep_for(50us);
     lock.lock();
@@ -306,9 +307,16 @@ bool Engine::running(const detail::AsyncCall& handle) {
   return has_begun(*call);
 }
 
+/// Whether a host has answered that it can't give a lot of the call back.
+bool Engine::was_refused(const Call& call) const {
+  return std::ranges::any_of(lots_,
+                             [&call](const auto& lot) { return lot.second.call == call.image.id && lot.second.begun; });
+}
+
 bool Engine::has_begun(const Call& call) const {
   return call.settled != 0 || std::ranges::any_of(lots_, [&call](const auto& lot) {
-           return lot.second.call == call.image.id && lot.second.begun;
+           const OpenLot& open = lot.second;
+           return open.call == call.image.id && (open.begun || open.host != local_host || local_->has_begun(lot.first));
          });
 }
 
@@ -331,7 +339,19 @@ void Engine::abandon(Call& call) {
     return;
   }
   call.state = Call::State::abandoned;
+  ask_to_stop(call);
   scheduler_.cancel_job(call.image.id);
+}
+
+/// Lets the tasks that run know that nobody waits for them any more.
+void Engine::ask_to_stop(const Call& call) {
+  for (const scheduler::HostId host : call.informed) {
+    if (host == local_host) {
+      local_->stop_call(call.image.id);
+    } else if (may_drive_here()) {  // a full batch is sent at once
+      outbox_->add(remote_[host - 1].leader, wire::StopCall{call.image.id});
+    }
+  }
 }
 
 void Engine::expire_calls() {
@@ -366,6 +386,7 @@ void Engine::forget(host::CallId id) {
       outbox_->add(remote_[host - 1].leader, wire::CloseCall{id});
     }
   }
+  call.informed.clear();
   if (call.state == Call::State::cancelled && !call.is_settled() && !call.failure) {
     end_cancelled(call);
   }

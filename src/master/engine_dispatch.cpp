@@ -56,7 +56,8 @@ void Engine::inform(Call& call, scheduler::HostId host) {
                                                         .callable = image.callable,
                                                         .input_stride = image.input_stride,
                                                         .schedule = image.schedule,
-                                                        .chunksize = image.chunksize});
+                                                        .chunksize = image.chunksize,
+                                                        .task_timeout = image.task_timeout.count()});
 }
 
 void Engine::send_lot(const host::Lot& lot, const Call& call, int peer) {

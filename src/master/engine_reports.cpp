@@ -46,9 +46,22 @@ void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t 
 }
 
 void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report) {
+  if (report.time_limit.count() != 0) return task_timed_out(host, lot, task, report);
   Call* call = call_of(lot);
   if (call != nullptr) call->deaths[task] = report;
   if (scheduler_.task_died(host, lot, task)) leave_lot(lot, 1);
+}
+
+void Engine::task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task,
+                            const task::DeathReport& report) {
+  if (!scheduler_.tasks_done(host, lot, {task, 1}, report.time_limit.count())) return;
+  Call* call = call_of(lot);
+  const auto open = lots_.find(lot);
+  const std::uint32_t attempt = open != lots_.end() ? open->second.attempt : 1;
+  leave_lot(lot, 1);
+  if (call == nullptr) return;
+  if (call->sink != nullptr) call->sink->error(task, task::task_timed_out(report, task, attempt));
+  settle(*call, task, 1);
 }
 
 void Engine::tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count) {

@@ -16,6 +16,7 @@ struct EngineOptions {
   std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
   Schedule schedule = Schedule::automatic;
+  std::optional<Seconds> task_timeout;         ///< of calls that don't say
   std::optional<Seconds> timeout;              ///< of calls that don't say
   std::vector<std::string> hosts;              ///< host name of each rank
   bool background = true;                      ///< a thread of ours may drive when nobody waits

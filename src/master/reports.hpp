@@ -48,7 +48,8 @@ class Engine::RemoteReports {
   }
   void operator()(const wire::InitializerFailed& m) const { engine_.initializer_failed({m.rank, m.slot}, m.image); }
   void operator()(const wire::TaskDied& m) const {
-    engine_.task_died(host_, m.lot, m.task, {m.rank, m.host, m.slot, m.pid, m.wait_status});
+    engine_.task_died(host_, m.lot, m.task,
+                      {m.rank, m.host, m.slot, m.pid, m.wait_status, std::chrono::nanoseconds(m.time_limit)});
   }
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }

@@ -100,6 +100,13 @@ std::string attempts_text(std::uint32_t attempt, std::uint32_t attempts_allowed)
   return text;
 }
 
+std::string place_text(const DeathReport& report) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << "on rank " << report.rank << ", host " << report.host << ", slot " << report.slot << ", pid " << report.pid;
+  return text.str();
+}
+
 }  // namespace
 
 std::string signal_name(int signal) {
@@ -120,12 +127,20 @@ std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, st
                                std::uint32_t attempts_allowed) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
-  text << "the executor of task " << task << " was " << death_text(report.wait_status) << " on rank " << report.rank
-       << ", host " << report.host << ", slot " << report.slot << ", pid " << report.pid << " ("
-       << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status);
+  text << "the executor of task " << task << " was " << death_text(report.wait_status) << ' ' << place_text(report)
+       << " (" << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status);
   return std::make_exception_ptr(WorkerLost(text.str(), {report.rank, report.host, report.slot, task, attempt},
                                             killing_signal(report.wait_status), exit_code(report.wait_status),
                                             report.pid));
+}
+
+std::exception_ptr task_timed_out(const DeathReport& report, std::uint64_t task, std::uint32_t attempt) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << "task " << task << " ran longer than its task_timeout of "
+       << std::chrono::duration<double>(report.time_limit).count() << " s; its executor was killed "
+       << place_text(report) << " (attempt " << attempt << "; a task that has timed out is not tried again)";
+  return std::make_exception_ptr(TaskTimeout(text.str(), {report.rank, report.host, report.slot, task, attempt}));
 }
 
 }  // namespace rankpool::task

@@ -2,6 +2,7 @@
 /// The death of an executor, in words and as the error of the task that ran.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -14,7 +15,8 @@ struct DeathReport {
   std::string host;
   int slot = -1;
   int pid = 0;
-  int wait_status = 0;  ///< as waitpid() gives it
+  int wait_status = 0;                     ///< as waitpid() gives it
+  std::chrono::nanoseconds time_limit{0};  ///< of the task, which ran longer and was killed for it; 0: not so
 };
 
 /// "SIGSEGV (segmentation fault)"; "signal 99" for a number without a name. The same in every locale.
@@ -27,5 +29,8 @@ std::string death_text(int wait_status);
 /// happened, where, and what to do about it.
 std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
                                std::uint32_t attempts_allowed);
+
+/// The TaskTimeout of task `task`, whose executor was killed because it ran longer than `report.time_limit`.
+std::exception_ptr task_timed_out(const DeathReport& report, std::uint64_t task, std::uint32_t attempt);
 
 }  // namespace rankpool::task

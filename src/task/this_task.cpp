@@ -49,6 +49,11 @@ int this_task::slot() { return task::require_task("slot").slot; }
 
 std::string this_task::host() { return task::require_task("host").host; }
 
+bool this_task::stop_requested() {
+  const auto* stop = task::require_task("stop_requested").stop;
+  return stop != nullptr && stop->load(std::memory_order_relaxed) != 0;
+}
+
 void detail::refuse_inside_task(std::string_view what) {
   if (task::current_task() == nullptr && !task::is_executor()) return;
   throw std::logic_error("rankpool: " + std::string(what) +

@@ -2,6 +2,7 @@
 /// The task that runs in this thread, for the functions of rankpool::this_task.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include <rankpool/detail/call.hpp>
@@ -14,7 +15,8 @@ struct TaskContext {
   std::uint32_t attempt = 1;
   int rank = 0;
   int slot = 0;
-  const char* host = "";  ///< outlives the context
+  const char* host = "";                             ///< outlives the context
+  const std::atomic<std::uint32_t>* stop = nullptr;  ///< not 0: nobody waits for the task any more; null: never
 };
 
 /// Makes `context`, which it refers to, that of this thread's task while it lives.

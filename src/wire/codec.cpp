@@ -10,6 +10,7 @@ namespace {
 enum class Type : std::uint32_t {
   open_call = 1,
   close_call,
+  stop_call,
   run_lot,
   retract_lot,
   stop,
@@ -52,14 +53,15 @@ struct Fields;
     }                                           \
   };
 RANKPOOL_WIRE(OpenCall, open_call, m.call, m.kernel_module, m.kernel_offset, m.module_name, m.callable, m.input_stride,
-              m.schedule, m.chunksize)
+              m.schedule, m.chunksize, m.task_timeout)
 RANKPOOL_WIRE(CloseCall, close_call, m.call)
+RANKPOOL_WIRE(StopCall, stop_call, m.call)
 RANKPOOL_WIRE(RunLot, run_lot, m.lot, m.call, m.first, m.count, m.attempt, m.executors, m.total, m.offsets, m.inputs)
 RANKPOOL_WIRE(RetractLot, retract_lot, m.lot)
 RANKPOOL_WIRE(Stop, stop, m.mode)
 RANKPOOL_WIRE(Results, results, m.lot, m.first, m.count, m.nanoseconds, m.encoded)
 RANKPOOL_WIRE(TaskFailed, task_failed, m.lot, m.task, m.nanoseconds, m.rank, m.slot, m.image)
-RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status)
+RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit)
 RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
 RANKPOOL_WIRE(Retracted, retracted, m.lot)
 RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
@@ -159,8 +161,15 @@ void check_range(std::uint64_t first, std::uint64_t count, const char* what) {
   }
 }
 
+void check_time(std::int64_t nanoseconds, const char* what) {
+  if (nanoseconds < 0) throw Malformed(std::string(what) + " of " + std::to_string(nanoseconds) + " ns");
+}
+
 template <class Message>
 void check(const Message&) {}
+
+void check(const OpenCall& call) { check_time(call.task_timeout, "a call has a task_timeout"); }
+void check(const TaskDied& died) { check_time(died.time_limit, "a task has died of a time limit"); }
 
 void check(const RunLot& lot) {
   check_range(lot.first, lot.count, "a lot");
@@ -239,6 +248,7 @@ struct Decoder<std::variant<Messages...>> {
 
 void encode(std::vector<std::byte>& to, const OpenCall& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const CloseCall& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const StopCall& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const RunLot& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const RetractLot& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stop& message) { encode_frame(to, message); }

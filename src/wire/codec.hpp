@@ -19,6 +19,7 @@ class Malformed : public std::runtime_error {
 /// Appends one frame to `to`.
 void encode(std::vector<std::byte>& to, const OpenCall& message);
 void encode(std::vector<std::byte>& to, const CloseCall& message);
+void encode(std::vector<std::byte>& to, const StopCall& message);
 void encode(std::vector<std::byte>& to, const RunLot& message);
 void encode(std::vector<std::byte>& to, const RetractLot& message);
 void encode(std::vector<std::byte>& to, const Stop& message);

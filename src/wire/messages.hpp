@@ -1,6 +1,6 @@
 // The messages between the master and the leader rank of each other node.
 //
-//   master ── OpenCall, CloseCall, RunLot, RetractLot, Stop ──► leader
+//   master ── OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop ──► leader
 //   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken, Stopped
 //   ── leader
 //
@@ -52,9 +52,15 @@ struct OpenCall {
   std::uint64_t input_stride = 0;
   Schedule schedule = Schedule::automatic;
   std::uint64_t chunksize = 0;
+  std::int64_t task_timeout = 0;  ///< nanoseconds one task may take; 0: no limit
 };
 
 struct CloseCall {
+  std::uint64_t call = 0;
+};
+
+/// Tasks of the call that ask are to be told that nobody waits for them any more.
+struct StopCall {
   std::uint64_t call = 0;
 };
 
@@ -105,6 +111,7 @@ struct TaskDied {
   std::int32_t slot = 0;
   std::int32_t pid = 0;
   std::int32_t wait_status = 0;
+  std::int64_t time_limit = 0;  ///< nanoseconds the task had and exceeded; 0: it was not killed for that
 };
 
 struct TasksReturned {
@@ -136,7 +143,7 @@ struct Broken {
   std::string reason;
 };
 
-using ToLeader = std::variant<OpenCall, CloseCall, RunLot, RetractLot, Stop>;
+using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop>;
 using ToMaster = std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
                               Broken, Stopped>;
 

@@ -45,7 +45,8 @@ class Reporter final : public host::HostListener {
                         .host = report.host,
                         .slot = report.slot,
                         .pid = report.pid,
-                        .wait_status = report.wait_status});
+                        .wait_status = report.wait_status,
+                        .time_limit = report.time_limit.count()});
     lots_.account(lot, 1);
   }
 
@@ -168,6 +169,7 @@ class Worker {
     call.input_stride = order.input_stride;
     call.schedule = order.schedule;
     call.chunksize = order.chunksize;
+    call.task_timeout = std::chrono::nanoseconds(order.task_timeout);
     host_.open_call(call);
   }
 
@@ -175,6 +177,10 @@ class Worker {
     if (state_ != State::serving) return;
     lots_.close_call(order.call);
     host_.close_call(order.call);
+  }
+
+  void obey(const wire::StopCall& order) {
+    if (state_ == State::serving) host_.stop_call(order.call);
   }
 
   void obey(const wire::RunLot& order) {

@@ -18,6 +18,12 @@ void calls(rankpool::Pool& pool) {
   pool.starmap(sum, std::vector<std::pair<int, double>>{{1, 1.5}, {2, 2.5}});
 }
 
+void listen(const std::vector<rankpool::Future<int>>& futures, const rankpool::Future<void>& nothing) {
+  futures.front().then([](const int&) {}, [](std::exception_ptr) {});
+  nothing.then([] {}, [](const std::exception_ptr&) {});
+  rankpool::wait(futures);
+}
+
 struct Diverged : std::runtime_error {
   explicit Diverged(int s = 0) : std::runtime_error("diverged"), step(s) {}
   template <class Archive>

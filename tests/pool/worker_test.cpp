@@ -32,8 +32,10 @@ class EchoHost final : public host::Host {
   void open_call(const host::CallImage& call) override {
     if (call.kernel.module == 0) throw std::runtime_error("no such module");
     stride = call.input_stride;
+    task_timeout = call.task_timeout;
   }
   void close_call(host::CallId) override { ++calls_closed; }
+  void stop_call(host::CallId call) override { stopped.push_back(call); }
 
   std::uint64_t allocate(std::size_t bytes) override {
     memory[next] = Buffer(bytes);
@@ -83,6 +85,8 @@ class EchoHost final : public host::Host {
   std::uint64_t stride = 0;
   std::deque<host::Lot> lots;
   std::vector<host::LotId> retracted;
+  std::chrono::nanoseconds task_timeout{0};
+  std::vector<host::CallId> stopped;
   int calls_closed = 0;
   int shut_downs = 0;
   int kills = 0;
@@ -90,7 +94,9 @@ class EchoHost final : public host::Host {
  private:
   void run(const host::Lot& lot, host::HostListener& listener) {
     if (lot.attempt == 3) {
-      listener.on_task_died(lot.id, lot.first, {.rank = 1, .host = "n1", .slot = 4, .pid = 99, .wait_status = 11});
+      listener.on_task_died(
+          lot.id, lot.first,
+          {.rank = 1, .host = "n1", .slot = 4, .pid = 99, .wait_status = 11, .time_limit = task_timeout});
       return;
     }
     std::uint64_t bytes = lot.count * stride;
@@ -242,12 +248,32 @@ TEST(Worker, forwards_the_death_of_an_executor) {
         EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.died.size() == 1; }));
         EXPECT_EQ(leader_rank.heard.died.at(0).host, "n1");
         EXPECT_EQ(leader_rank.heard.died.at(0).pid, 99);
+        EXPECT_EQ(leader_rank.heard.died.at(0).time_limit, 0);
         leader_rank.tell(wire::Stop{wire::StopMode::kill});
       },
       [](const EchoHost& host) {
         EXPECT_TRUE(host.memory.empty());
         EXPECT_EQ(host.kills, 1);
         EXPECT_EQ(host.shut_downs, 0);
+      });
+}
+
+TEST(Worker, passes_the_limit_of_a_calls_tasks_on_and_that_nobody_waits_for_them) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(8);
+        wire::OpenCall call = call_of_stride(8);
+        call.task_timeout = 1500;
+        leader_rank.tell(call);
+        leader_rank.tell(wire::StopCall{1});
+        leader_rank.tell(lot_of(1, 1, inputs, 3));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.died.size() == 1; }));
+        EXPECT_EQ(leader_rank.heard.died.at(0).time_limit, 1500);
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.task_timeout.count(), 1500);
+        EXPECT_EQ(host.stopped, std::vector<host::CallId>{1});
       });
 }
 

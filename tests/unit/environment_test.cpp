@@ -29,15 +29,15 @@ TEST(Environment, nothing_is_set_by_default) {
   const Settings settings = read({"HOME=/root", "RANKPOOL=1"});
   EXPECT_FALSE(settings.processes || settings.chunksize || settings.inline_tasks || settings.log || settings.name ||
                settings.max_attempts || settings.max_tasks_per_child || settings.schedule || settings.test_nodes ||
-               settings.threads_per_task || settings.timeout);
+               settings.task_timeout || settings.threads_per_task || settings.timeout);
   EXPECT_TRUE(settings.warnings.empty());
 }
 
 TEST(Environment, every_variable_is_read) {
-  const Settings settings =
-      read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
-            "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=0", "RANKPOOL_SCHEDULE=static", "RANKPOOL_INLINE=1",
-            "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info", "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5"});
+  const Settings settings = read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+                                  "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=0", "RANKPOOL_SCHEDULE=static",
+                                  "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
+                                  "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25"});
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
   EXPECT_EQ(settings.max_attempts, 1U);
@@ -48,6 +48,7 @@ TEST(Environment, every_variable_is_read) {
   EXPECT_EQ(settings.test_nodes, 3U);
   EXPECT_EQ(settings.log, LogLevel::info);
   EXPECT_EQ(settings.name, "sweep = 1");
+  EXPECT_DOUBLE_EQ(settings.task_timeout.value_or(rankpool::Seconds(0)).count(), 0.25);
   EXPECT_DOUBLE_EQ(settings.timeout.value_or(rankpool::Seconds(0)).count(), 2.5);
   EXPECT_TRUE(settings.warnings.empty());
 }
@@ -78,6 +79,11 @@ TEST(Environment, a_bad_value_is_refused_naming_variable_value_and_what_is_accep
   for (const char* entry : {"RANKPOOL_TIMEOUT=soon", "RANKPOOL_TIMEOUT=-1", "RANKPOOL_TIMEOUT=inf",
                             "RANKPOOL_TIMEOUT=nan", "RANKPOOL_TIMEOUT=2s"}) {
     EXPECT_NE(error_of(entry).find("number of seconds"), std::string::npos) << entry;
+  }
+  for (const char* entry : {"RANKPOOL_TASK_TIMEOUT=0", "RANKPOOL_TASK_TIMEOUT=-1", "RANKPOOL_TASK_TIMEOUT=inf",
+                            "RANKPOOL_TASK_TIMEOUT=nan", "RANKPOOL_TASK_TIMEOUT=1s"}) {
+    EXPECT_NE(error_of(entry).find(std::string(entry) + " is not understood"), std::string::npos) << entry;
+    EXPECT_NE(error_of(entry).find("seconds above 0"), std::string::npos) << entry;
   }
 }
 

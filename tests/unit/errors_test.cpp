@@ -133,6 +133,22 @@ WorkerLost lost(int wait_status, std::uint32_t attempt = 3, std::uint32_t allowe
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+TEST(DeathReport, of_a_task_that_took_too_long_tells_its_limit_and_place) {
+  const DeathReport report{1, "node02", 4, 777, SIGKILL, std::chrono::milliseconds(2500)};
+  try {
+    std::rethrow_exception(rankpool::task::task_timed_out(report, 12, 2));
+  } catch (const rankpool::TaskTimeout& error) {
+    EXPECT_STREQ(error.what(),
+                 "task 12 ran longer than its task_timeout of 2.5 s; its executor was killed on rank 1, host node02, "
+                 "slot 4, pid 777 (attempt 2; a task that has timed out is not tried again)");
+    EXPECT_EQ(error.rank(), 1);
+    EXPECT_EQ(error.host(), "node02");
+    EXPECT_EQ(error.slot(), 4);
+    EXPECT_EQ(error.task(), 12U);
+    EXPECT_EQ(error.attempt(), 2U);
+  }
+}
+
 TEST(DeathReport, names_the_signal_that_killed_a_process) {
   const int status = wait_status_of([] { raise(SIGKILL); });
   EXPECT_EQ(death_text(status), "killed by SIGKILL (killed)");

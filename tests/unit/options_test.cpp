@@ -72,21 +72,25 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
                         .max_tasks_per_child = std::uint8_t{10},
                         .name = "sweep",
                         .processes = many,
+                        .task_timeout = 90s,
                         .threads_per_task = 2U};
   EXPECT_EQ(all.processes.value("processes"), 12U);
   EXPECT_EQ(all.max_attempts.value("max_attempts"), 2U);
   EXPECT_EQ(all.max_tasks_per_child.value("max_tasks_per_child"), 10U);
   EXPECT_EQ(all.threads_per_task.value("threads_per_task"), 2U);
   EXPECT_EQ(all.name, "sweep");
+  EXPECT_EQ(all.task_timeout->count(), 90);
 
   const PoolOptions one{.processes = 3};
   EXPECT_TRUE(one.initializer.empty());
   EXPECT_TRUE(one.name.empty());
   EXPECT_EQ(one.max_attempts.value("max_attempts"), 0U);
 
-  const MapOptions call{.chunksize = many, .max_attempts = 1, .schedule = Schedule::static_, .timeout = 2s};
+  const MapOptions call{
+      .chunksize = many, .max_attempts = 1, .schedule = Schedule::static_, .task_timeout = 1.5s, .timeout = 2s};
   EXPECT_EQ(call.chunksize.value("chunksize"), 12U);
   EXPECT_EQ(call.schedule, Schedule::static_);
+  EXPECT_EQ(call.task_timeout->count(), 1.5);
   EXPECT_EQ(call.timeout->count(), 2);
 }
 
@@ -130,6 +134,16 @@ TEST(Options, a_timeout_that_makes_no_sense_is_refused) {
   const rankpool::Seconds nan(std::numeric_limits<double>::quiet_NaN());
   EXPECT_NE(message_of([&] { spec_of({.timeout = nan}); }).find("timeout"), std::string::npos);
   EXPECT_EQ(spec_of({.timeout = 0s}).timeout->count(), 0.0);
+}
+
+TEST(Options, a_task_timeout_that_makes_no_sense_is_refused) {
+  EXPECT_EQ(message_of([] { spec_of({.task_timeout = 0s}); }), "task_timeout must be above 0, and is 0.000000 s");
+  EXPECT_EQ(message_of([] { spec_of({.task_timeout = -1s}); }), "task_timeout must be above 0, and is -1.000000 s");
+  const rankpool::Seconds nan(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_NE(message_of([&] { spec_of({.task_timeout = nan}); }).find("task_timeout"), std::string::npos);
+  const rankpool::Seconds forever(std::numeric_limits<double>::infinity());
+  EXPECT_EQ(spec_of({.task_timeout = forever}).task_timeout, forever);
+  EXPECT_FALSE(spec_of({}).task_timeout.has_value());
 }
 
 TEST(Options, bad_options_are_errors_at_the_call) {

@@ -629,11 +629,21 @@ TEST(ThisTask, answers_for_the_running_task) {
   EXPECT_EQ(rankpool::this_task::host(), "n1");
 }
 
+TEST(ThisTask, hears_when_it_is_to_stop) {
+  std::atomic<std::uint32_t> stop{0};
+  const rankpool::task::TaskContext context{.stop = &stop};
+  const rankpool::task::CurrentTask current(context);
+  EXPECT_FALSE(rankpool::this_task::stop_requested());
+  stop = 1;
+  EXPECT_TRUE(rankpool::this_task::stop_requested());
+}
+
 TEST(ThisTask, outside_a_task_says_so) {
   EXPECT_THROW((void)rankpool::this_task::index(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::attempt(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::rank(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::slot(), std::logic_error);
+  EXPECT_THROW((void)rankpool::this_task::stop_requested(), std::logic_error);
   const std::string text = error_of([] { (void)rankpool::this_task::host(); });
   EXPECT_NE(text.find("this_task::host() was called outside a task"), std::string::npos) << text;
 }

@@ -52,16 +52,16 @@ struct Samples {
   Buffer inputs = bytes_of({9, 8, 7, 6, 5, 4});
   std::array<std::uint64_t, 4> offsets{100, 102, 102, 106};
 
-  OpenCall open{7, 0xfeed, 0x1234, "libsim.so", state, 16, Schedule::guided, 50};
+  OpenCall open{7, 0xfeed, 0x1234, "libsim.so", state, 16, Schedule::guided, 50, 1'500'000'000};
   RunLot fixed{3, 7, 1000, 2, 1, 64, 5000, {}, inputs};
   RunLot variable{4, 7, 10, 3, 2, 64, 5000, Offsets(std::span<const std::uint64_t>(offsets)), inputs};
   Results results{3, 1000, 2, -1, inputs};
   TaskFailed failed{3, 1001, 12345, 2, 5, state};
-  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139};
+  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139, 250};
 
   /// Every message once, with its payloads.
   [[nodiscard]] std::vector<Buffer> to_leader() const {
-    return {encoded(open),     encoded(CloseCall{7}),  encoded(fixed),
+    return {encoded(open),     encoded(CloseCall{7}),  encoded(StopCall{7}),         encoded(fixed),
             encoded(variable), encoded(RetractLot{3}), encoded(Stop{StopMode::kill})};
   }
   [[nodiscard]] std::vector<Buffer> to_master() const {
@@ -96,7 +96,9 @@ TEST(Wire, a_call_arrives_as_it_was_sent) {
   EXPECT_EQ(call.input_stride, 16U);
   EXPECT_EQ(call.schedule, Schedule::guided);
   EXPECT_EQ(call.chunksize, 50U);
+  EXPECT_EQ(call.task_timeout, 1'500'000'000);
   EXPECT_EQ(decoded<CloseCall>(encoded(CloseCall{9})).call, 9U);
+  EXPECT_EQ(decoded<StopCall>(encoded(StopCall{8})).call, 8U);
 }
 
 TEST(Wire, a_lot_of_fixed_stride_arrives_as_it_was_sent) {
@@ -160,6 +162,7 @@ TEST(Wire, reports_arrive_as_they_were_sent) {
   EXPECT_EQ(died.slot, 5);
   EXPECT_EQ(died.pid, 4711);
   EXPECT_EQ(died.wait_status, 139);
+  EXPECT_EQ(died.time_limit, 250);
 
   const auto returned = decoded<TasksReturned>(encoded(TasksReturned{3, 5, 6}));
   EXPECT_EQ(returned.lot, 3U);
@@ -252,6 +255,12 @@ TEST(Wire, nonsense_is_refused) {
   OpenCall call = samples.open;
   call.schedule = static_cast<Schedule>(99);
   EXPECT_THROW(decode_all_for_leader(encoded(call)), Malformed);
+  call = samples.open;
+  call.task_timeout = -1;
+  EXPECT_THROW(decode_all_for_leader(encoded(call)), Malformed);
+  TaskDied died = samples.died;
+  died.time_limit = -1;
+  EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
 
   RunLot lot = samples.variable;
   lot.count = 2;

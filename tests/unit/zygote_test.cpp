@@ -215,6 +215,33 @@ TEST_F(ZygoteTest, a_killed_executor_is_replaced) {
   EXPECT_NE(second, first);
 }
 
+TEST_F(ZygoteTest, an_executor_that_is_where_its_time_was_over_is_killed) {
+  ASSERT_GT(serve(1, start_sleep), 0);
+  channel.slot(1).tail = 640;
+  channel.slot(1).expired_tail = 640;
+  channel.slot(1).expired_finished = rankpool::host::Progress::no_run;
+  zygote.expire(id, 1);
+  ASSERT_TRUE(wait_for_state(channel, 1, SlotState::exited));
+  EXPECT_EQ(WTERMSIG(channel.slot(1).wait_status), SIGKILL);
+  EXPECT_TRUE(goes_soon(sleeper_of(channel, 1)));
+}
+
+TEST_F(ZygoteTest, an_executor_that_has_gone_on_since_is_left_running) {
+  const pid_t pid = serve(1);
+  ASSERT_GT(pid, 0);
+  channel.slot(1).tail = 641;
+  channel.slot(1).expired_tail = 640;
+  channel.slot(1).expired_finished = rankpool::host::Progress::no_run;
+  zygote.expire(id, 1);
+  zygote.expire(id, 0);                     // has no executor
+  zygote.attach(id + 1, channel.memory());  // answered when that is done
+  EXPECT_EQ(channel.slot(1).state, SlotState::serving);
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  EXPECT_NE(text.substr(text.rfind(')') + 2, 1), "T") << "it must not be left stopped";
+}
+
 TEST_F(ZygoteTest, killing_or_spawning_twice_does_nothing) {
   zygote.kill(id, 0);
   zygote.kill(id, slots + 5);

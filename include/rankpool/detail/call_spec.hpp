@@ -40,13 +40,26 @@ struct CallSpec {
   std::uint64_t chunksize = 0;                ///< 0: automatic
   std::optional<std::uint32_t> max_attempts;  ///< empty: as the pool has it
   std::optional<Schedule> schedule;           ///< empty: as the pool has it
+  std::optional<Seconds> task_timeout;        ///< above 0; empty: as the pool has it
   std::optional<Seconds> timeout;             ///< not negative; empty: none
   std::string_view what;                      ///< the call's name: "map", "apply"
 };
 
+/// @returns the option's time.
+/// @throws std::invalid_argument naming option and value unless it is above 0.
+inline std::optional<Seconds> positive_time(std::optional<Seconds> time, const char* option) {
+  // Written so that NaN is refused too.
+  if (time && !(time->count() > 0)) {
+    throw std::invalid_argument(std::string(option) + " must be above 0, and is " + std::to_string(time->count()) +
+                                " s");
+  }
+  return time;
+}
+
 /// Puts the options of a call into its spec.
 /// @throws std::invalid_argument naming option and value where one makes no sense.
 inline void set_options(CallSpec& spec, const MapOptions& options) {
+  static_cast<void>(options.buffersize.value("buffersize"));  // which streams alone look at
   spec.chunksize = options.chunksize.value("chunksize");
   const std::uint64_t attempts = options.max_attempts.value("max_attempts");
   if (attempts > std::numeric_limits<std::uint32_t>::max()) {
@@ -54,6 +67,7 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
   }
   if (attempts != 0) spec.max_attempts = static_cast<std::uint32_t>(attempts);
   spec.schedule = options.schedule;
+  spec.task_timeout = positive_time(options.task_timeout, "task_timeout");
   // Written so that NaN is refused too.
   if (options.timeout && !(options.timeout->count() >= 0)) {
     throw std::invalid_argument("timeout must not be negative, and is " + std::to_string(options.timeout->count()) +

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <ranges>
 #include <string>
 #include <string_view>
@@ -12,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include <rankpool/detail/async_pool_calls.hpp>
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/detail/callable.hpp>
+#include <rankpool/detail/future_call.hpp>
 #include <rankpool/detail/inputs.hpp>
 #include <rankpool/detail/kernel.hpp>
 #include <rankpool/detail/results.hpp>
@@ -25,6 +28,7 @@ namespace rankpool::detail {
 enum class Keep : std::uint8_t {
   values,    ///< the values, or the first error
   outcomes,  ///< the value or the error of each
+  future,    ///< at once, what will be the values or the first error
 };
 
 template <class Range>
@@ -112,10 +116,16 @@ auto run_ranges(PoolCore& core, std::string_view what, const MapOptions& options
     CallSpec spec = call_spec(f, ThisCall::kernel, Source::stride, what);
     set_options(spec, options);
     Source source(ranges...);
-    std::conditional_t<keep == Keep::values, MapSink<Result>, OutcomeSink<Result>> sink;
-    if (const auto size = source.size()) sink.reserve(*size);
-    core.run(spec, source, sink);
-    return sink.take();
+    if constexpr (keep == Keep::future) {
+      auto call = std::make_shared<MapCall<Result>>();
+      if (const auto size = source.size()) call->reserve(*size);
+      return start_call<typename MapResult<Result>::type>(core, spec, source, std::move(call));
+    } else {
+      std::conditional_t<keep == Keep::values, MapSink<Result>, OutcomeSink<Result>> sink;
+      if (const auto size = source.size()) sink.reserve(*size);
+      core.run(spec, source, sink);
+      return sink.take();
+    }
   }
 }
 
@@ -145,22 +155,28 @@ auto map_list(PoolCore& core, std::string_view what, const MapOptions& options, 
 }
 
 /// @tparam Args what the arguments travel as.
-template <class... Args, class F>
-auto apply_as(TypeList<Args...> /*types*/, PoolCore& core, const F& f, const std::type_identity_t<Args>&... args) {
+template <Keep keep, class... Args, class F>
+auto apply_as(TypeList<Args...> /*types*/, PoolCore& core, std::string_view what, const F& f,
+              const std::type_identity_t<Args>&... args) {
   using ThisCall = Call<std::decay_t<F>, TypeList<Args...>>;
   if constexpr (ThisCall::sound) {
-    refuse_inside_task("apply");
-    const CallSpec spec = call_spec(f, ThisCall::kernel, ApplySource<Args...>::stride, "apply");
+    using Result = typename ThisCall::Result;
+    refuse_inside_task(what);
+    const CallSpec spec = call_spec(f, ThisCall::kernel, ApplySource<Args...>::stride, what);
     ApplySource<Args...> source(args...);
-    ApplySink<typename ThisCall::Result> sink;
-    core.run(spec, source, sink);
-    return sink.take();
+    if constexpr (keep == Keep::future) {
+      return start_call<Result>(core, spec, source, std::make_shared<ApplyCall<Result>>());
+    } else {
+      ApplySink<Result> sink;
+      core.run(spec, source, sink);
+      return sink.take();
+    }
   }
 }
 
-template <class F, class... Args>
-auto apply(PoolCore& core, const F& f, const Args&... args) {
-  return apply_as(TypeList<travel_type_t<Args>...>{}, core, f, args...);
+template <Keep keep, class F, class... Args>
+auto apply(PoolCore& core, std::string_view what, const F& f, const Args&... args) {
+  return apply_as<keep>(TypeList<travel_type_t<Args>...>{}, core, what, f, args...);
 }
 
 }  // namespace rankpool::detail

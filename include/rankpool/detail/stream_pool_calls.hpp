@@ -1,0 +1,135 @@
+/// @file
+/// The calls of Pool that give streams, for any range and callable, in terms of PoolCore.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/inputs.hpp>
+#include <rankpool/detail/pool_calls.hpp>
+#include <rankpool/detail/stream_call.hpp>
+#include <rankpool/detail/stream_reader.hpp>
+#include <rankpool/options.hpp>
+#include <rankpool/result_stream.hpp>
+
+namespace rankpool::detail {
+
+// --- compile-time advice --------------------------------------------------------------------------------------------
+
+/// @tparam Ranges as they were given: T& for a range with a name.
+template <class... Ranges>
+consteval bool explain_kept_ranges() {
+  constexpr bool ranges = (... && input<Ranges&>);
+  static_assert(ranges,
+                "rankpool: imap and istarmap take a range: a container, a span, a view, or a list in braces. For one "
+                "task use apply.");
+  constexpr bool kept = (... && std::is_constructible_v<Ranges, Ranges&&>);
+  static_assert(kept,
+                "rankpool: a stream keeps its inputs, and this range can be neither moved nor copied into it. Give it "
+                "a name and pass that; it must live as long as the stream.");
+  return ranges && kept;
+}
+
+template <class Range>
+consteval bool explain_kept_star_range() {
+  if constexpr (explain_kept_ranges<Range>()) {
+    constexpr bool unpacks = tuple_like<std::ranges::range_value_t<Range&>>;
+    static_assert(unpacks,
+                  "rankpool: istarmap takes tuples, pairs or arrays from its range, and unpacks each into the task's "
+                  "arguments. For one argument per task use imap.");
+    return unpacks;
+  }
+  return false;
+}
+
+// --- inputs ---------------------------------------------------------------------------------------------------------
+
+/// Ranges that a stream keeps, and its place in them.
+/// @tparam Ranges T& for a range that is referred to, T for one that is owned.
+template <class Source, class... Ranges>
+class KeptInputs final : public StreamInputs {
+ public:
+  explicit KeptInputs(Ranges&&... ranges) : ranges_(std::forward<Ranges>(ranges)...) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
+
+ protected:
+  bool draw_from_ranges(PieceWriter& writer) override {
+    // Not earlier: what begin() throws belongs to the first element, and is thrown in its place.
+    if (!source_) std::apply([this](auto&... ranges) { source_.emplace(ranges...); }, ranges_);
+    return source_->draw(writer);
+  }
+
+ private:
+  std::tuple<Ranges...> ranges_;
+  std::optional<std::uint64_t> size_ = std::apply([](auto&... ranges) { return zipped_size(ranges...); }, ranges_);
+  std::optional<Source> source_;
+};
+
+// --- running --------------------------------------------------------------------------------------------------------
+
+/// @returns how many inputs a stream may draw ahead: where the caller leaves that to the pool, enough for executors to
+/// have work while the reader is busy for a moment, and for two chunks each.
+inline std::uint64_t buffersize_of(const MapOptions& options, const PoolCore& core) {
+  const std::uint64_t given = options.buffersize.value("buffersize");
+  if (given != 0) return given;
+  const auto executors = static_cast<std::uint64_t>(std::max(core.processes(), 1));
+  const std::uint64_t largest = std::numeric_limits<std::uint64_t>::max() / (2 * executors);
+  return std::max(16 * executors, 2 * executors * std::min(options.chunksize.value("chunksize"), largest));
+}
+
+/// Opens a stream on ranges with a source of the given type, and draws its first inputs.
+template <Order order, class Source, class F, class... Ranges>
+auto stream_ranges(PoolCore& core, std::string_view what, const MapOptions& options, const F& f, Ranges&&... ranges) {
+  using ThisCall = Call<std::decay_t<F>, typename Source::Arguments>;
+  if constexpr (ThisCall::sound) {
+    using Result = typename ThisCall::Result;
+    refuse_inside_task(what);
+    CallSpec spec = call_spec(f, ThisCall::kernel, Source::stride, what);
+    set_options(spec, options);
+    const std::uint64_t buffersize = buffersize_of(options, core);
+    auto inputs = std::make_unique<KeptInputs<Source, Ranges...>>(std::forward<Ranges>(ranges)...);
+    const std::optional<std::uint64_t> size = inputs->size();
+    auto call = std::make_shared<StreamCall<Result>>(order);
+    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), buffersize);
+    core.start(spec, size, std::move(call));
+    reader->refill(1);
+    return ResultStream<Result>(std::move(reader));
+  }
+}
+
+template <Order order, class F, class... Ranges>
+auto imap(PoolCore& core, std::string_view what, const MapOptions& options, const F& f, Ranges&&... ranges) {
+  if constexpr (explain_kept_ranges<Ranges...>()) {
+    return stream_ranges<order, typename MapSource<Ranges&...>::type>(core, what, options, f,
+                                                                      std::forward<Ranges>(ranges)...);
+  }
+}
+
+template <Order order, class F, class Range>
+auto istarmap(PoolCore& core, std::string_view what, const MapOptions& options, const F& f, Range&& range) {
+  if constexpr (explain_kept_star_range<Range>()) {
+    return stream_ranges<order, typename StarSource<Range&>::type>(core, what, options, f, std::forward<Range>(range));
+  }
+}
+
+/// The elements of a list in braces, which the stream will outlive.
+template <class T>
+auto copy_of_list(std::initializer_list<T> elements) {
+  using Element = std::conditional_t<std::is_same_v<T, const char*>, std::string, T>;
+  return std::vector<Element>(elements.begin(), elements.end());
+}
+
+}  // namespace rankpool::detail
