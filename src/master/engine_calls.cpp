@@ -314,9 +314,9 @@ bool Engine::was_refused(const Call& call) const {
 }
 
 bool Engine::has_begun(const Call& call) const {
-  return call.settled != 0 || std::ranges::any_of(lots_, [&call](const auto& lot) {
-           const OpenLot& open = lot.second;
-           return open.call == call.image.id && (open.begun || open.host != local_host || local_->has_begun(lot.first));
+  return call.settled != 0 || std::ranges::any_of(lots_, [&](const auto& entry) {
+           const auto& [lot, open] = entry;
+           return open.call == call.image.id && (open.begun || open.host != local_host || local_->has_begun(lot));
          });
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <numeric>
