@@ -37,6 +37,27 @@ endfunction()
 rankpool_add_example_test(first_map EXAMPLE first_map EXPECT "^pi = 3\\.14159$")
 rankpool_add_example_test(first_map.mpirun EXAMPLE first_map RANKS 3 EXPECT "^pi = 3\\.14159$")
 
+foreach(ranks IN ITEMS "" 3)
+  set(way)
+  set(suffix)
+  if(ranks)
+    set(way RANKS ${ranks})
+    set(suffix .mpirun)
+  endif()
+  rankpool_add_example_test(
+    async_callback${suffix} EXAMPLE async_callback ${way}
+    EXPECT "^callback: the area is 2$" "^callback: no area: a sum needs at least one step$"
+           "^main flow: ready 1, successful 0$" "^main flow: the area is 2$")
+  # Unordered, the quick ones come before the first, which is slow.
+  rankpool_add_example_test(lazy_results${suffix} EXAMPLE lazy_results ${way}
+                            EXPECT "^imap: 0 1 4 9 16 25 36 49$" "^imap_unordered: [1-9]( |.* )0( |$)")
+  rankpool_add_example_test(progress${suffix} EXAMPLE progress ${way} EXPECT "^1/12: " "^12/12: "
+                                                                             ": 4000000 darts, pi = 3\\.142")
+  rankpool_add_example_test(
+    pipeline${suffix} EXAMPLE pipeline ${way}
+    EXPECT "^1695 of 1000000 walks take more than 100 steps to fall below their start$")
+endforeach()
+
 rankpool_add_example_test(squares_and_cubes EXAMPLE squares_and_cubes EXPECT "^ +1 +1 +1$" "^ +7 +49 +343$"
                                                                              "^ +10 +100 +1000$")
 
