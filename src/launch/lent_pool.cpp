@@ -1,6 +1,8 @@
 #include "launch/lent_pool.hpp"
 
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <rankpool/errors.hpp>
@@ -39,20 +41,25 @@ class OutsideSource final : public detail::InputSource {
   detail::InputSource& source_;
 };
 
-template <class Work>
-void do_inside(const std::weak_ptr<detail::PoolCore>& pool, const Work& work) {
-  const std::shared_ptr<detail::PoolCore> core = pool.lock();
-  if (core == nullptr) return;
-  const Inside inside(true);
-  work(*core);
-}
-
 }  // namespace
 
 LentPool::LentPool(const std::shared_ptr<detail::PoolCore>& pool)
     : pool_(pool), processes_(pool->processes()), name_(pool->name()) {}
 
+template <class Work>
+void LentPool::do_inside(const Work& work) const {
+  const std::shared_ptr<detail::PoolCore> core = is_at_home() ? pool_.lock() : nullptr;
+  if (core == nullptr) return;
+  const Inside inside(true);
+  work(*core);
+}
+
 void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
+  if (!is_at_home()) {
+    throw std::logic_error("rankpool: " + std::string(spec.what) +
+                           " was called in a fork of the process that has the pool. The pool answers only there: call "
+                           "it before the fork, or let a task do what the fork does.");
+  }
   const std::shared_ptr<detail::PoolCore> core = pool_.lock();
   if (core == nullptr) throw PoolClosed();
   OutsideSource outside(source);
@@ -67,25 +74,30 @@ void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, de
 }
 
 void LentPool::close() {
-  do_inside(pool_, [](auto& pool) { pool.close(); });
+  do_inside([](auto& pool) { pool.close(); });
 }
 
 void LentPool::join() {
-  do_inside(pool_, [](auto& pool) { pool.join(); });
+  do_inside([](auto& pool) { pool.join(); });
 }
 
 void LentPool::terminate() {
-  do_inside(pool_, [](auto& pool) { pool.terminate(); });
+  do_inside([](auto& pool) { pool.terminate(); });
 }
 
 void LentPool::cancel_pending() {
-  do_inside(pool_, [](auto& pool) { pool.cancel_pending(); });
+  do_inside([](auto& pool) { pool.cancel_pending(); });
 }
 
 PoolState LentPool::state() const {
   PoolState state = PoolState::closed;
-  do_inside(pool_, [&](auto& pool) { state = pool.state(); });
+  do_inside([&](auto& pool) { state = pool.state(); });
   return state;
+}
+
+OpenedPool::~OpenedPool() {
+  if (is_at_home()) return;
+  static_cast<void>(new std::shared_ptr(std::move(pool_)));  // NOLINT(cppcoreguidelines-owning-memory): kept for good
 }
 
 // Tasks that run inline do so without the pool's lock.
