@@ -116,9 +116,9 @@ bool verified(const Tally& total, const ProblemClass& official) {
   return agrees(total.sum_x, official.sum_x) && agrees(total.sum_y, official.sum_y);
 }
 
-void report(const std::string& name, const ProblemClass& problem, const Measurement& result, std::size_t executors) {
+void report(const std::string& name, const ProblemClass& problem, const Measurement& result, int executors) {
   const double numbers = 2 * static_cast<double>(problem.pairs());
-  std::printf("NAS EP class %s: 2^%d pairs on %zu executors\n", name.c_str(), problem.log2_pairs, executors);
+  std::printf("NAS EP class %s: 2^%d pairs on %d executors\n", name.c_str(), problem.log2_pairs, executors);
   std::uint64_t gaussian_pairs = 0;
   for (const std::uint64_t count : result.total.annuli) gaussian_pairs += count;
   std::printf("  Gaussian pairs  %ju\n", static_cast<std::uintmax_t>(gaussian_pairs));
@@ -131,15 +131,29 @@ void report(const std::string& name, const ProblemClass& problem, const Measurem
   std::printf("  verification    %s\n", verified(result.total, problem) ? "SUCCESSFUL" : "FAILED");
 }
 
+void report_speedup(double on_all, double on_one) {
+  std::printf("  one executor    %.3f s\n", on_one);
+  std::printf("  speedup         %.2f\n", on_one / on_all);
+}
+
+void print_json(const std::string& name, int executors, double on_all, double on_one) {
+  std::printf(
+      "{\"peer\": \"rankpool\", \"workload\": \"EP %s\", \"executors\": %d, \"seconds\": %.6f, "
+      "\"seconds_on_one\": %.6f, \"speedup\": %.4f}\n",
+      name.c_str(), executors, on_all, on_one, on_one / on_all);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  // All ranks read the options, since --speedup makes all of them call run() twice.
+  // All ranks read the options, since --speedup and --json make all of them call run() twice.
   std::string name = "S";
   bool speedup = false;
+  bool json = false;
   CLI::App app("NAS Parallel Benchmarks: EP");
   app.add_option("--class", name, "problem class")->check(CLI::IsMember({"S", "W", "A", "B"}))->capture_default_str();
   app.add_flag("--speedup", speedup, "run again on one executor and print the speedup");
+  app.add_flag("--json", json, "print the speedup, as one line of JSON, and nothing else");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -148,18 +162,22 @@ int main(int argc, char** argv) {
 
   const ProblemClass& problem = classes.at(name);
   double seconds = 0;
+  int executors = 0;
   const int status = rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
     const Measurement result = measure(pool, problem);
-    report(name, problem, result, pool.processes());
     seconds = result.seconds;
+    executors = pool.processes();
+    if (!json) report(name, problem, result, executors);
     return verified(result.total, problem) ? 0 : 1;
   });
-  if (!speedup) return status;
+  if (!speedup && !json) return status;
 
   const auto alone = [&](rankpool::Pool& pool) {
     const Measurement result = measure(pool, problem);
-    std::printf("  one executor    %.3f s\n", result.seconds);
-    std::printf("  speedup         %.2f\n", result.seconds / seconds);
+    if (json)
+      print_json(name, executors, seconds, result.seconds);
+    else
+      report_speedup(seconds, result.seconds);
     return verified(result.total, problem) ? status : 1;
   };
   return rankpool::run(argc, argv, alone, {.processes = 1});

@@ -9,13 +9,13 @@ if(NOT MPIEXEC_EXECUTABLE AND NOT RANKPOOL_TEST_PROGRAMS_ONLY)
 endif()
 
 # rankpool_add_example_test(<name> EXAMPLE <example> [ARGS <argument>...] [EXPECT <regex>...] [STATUS <status>|error]
-#                           [RANKS <number>] [LABEL ci|long] [TIMEOUT <seconds>])
+#                           [RANKS <number>] [MPIRUN] [LABEL ci|long] [TIMEOUT <seconds>])
 #
 # Registers the test example.<name>: the program example_<example> ends with the status (default 0), and every regex
-# (grep -E; '!' in front: none) matches a line of its output. With RANKS it runs under mpirun.
-# No regex may contain a semicolon.
+# (grep -E; '!' in front: none) matches a line of its output. With RANKS it runs under mpirun; with MPIRUN a second test,
+# example.<name>.mpirun, does so with 3. No regex may contain a semicolon.
 function(rankpool_add_example_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "" "EXAMPLE;STATUS;RANKS;LABEL;TIMEOUT" "ARGS;EXPECT")
+  cmake_parse_arguments(PARSE_ARGV 1 test "MPIRUN" "EXAMPLE;STATUS;RANKS;LABEL;TIMEOUT" "ARGS;EXPECT")
   if(test_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "rankpool_add_example_test(${name}): what is ${test_UNPARSED_ARGUMENTS}?")
   endif()
@@ -32,6 +32,10 @@ function(rankpool_add_example_test name)
   rankpool_add_test(example.${name} LABEL ${test_LABEL} TIMEOUT ${test_TIMEOUT} PROCESSORS 2
                     COMMAND ${checks}/check_output.sh ${test_STATUS} ${test_EXPECT} -- ${launcher}
                             $<TARGET_FILE:example_${test_EXAMPLE}> ${test_ARGS})
+  if(test_MPIRUN)
+    rankpool_add_example_test(${name}.mpirun EXAMPLE ${test_EXAMPLE} RANKS 3 STATUS ${test_STATUS} ARGS ${test_ARGS}
+                              EXPECT ${test_EXPECT})
+  endif()
 endfunction()
 
 rankpool_add_example_test(first_map EXAMPLE first_map EXPECT "^pi = 3\\.14159$")
@@ -58,26 +62,27 @@ foreach(ranks IN ITEMS "" 3)
     EXPECT "^1695 of 1000000 walks take more than 100 steps to fall below their start$")
 endforeach()
 
-rankpool_add_example_test(squares_and_cubes EXAMPLE squares_and_cubes EXPECT "^ +1 +1 +1$" "^ +7 +49 +343$"
-                                                                             "^ +10 +100 +1000$")
+rankpool_add_example_test(squares_and_cubes EXAMPLE squares_and_cubes MPIRUN
+                          EXPECT "^ +1 +1 +1$" "^ +7 +49 +343$" "^ +10 +100 +1000$")
 
-rankpool_add_example_test(powers EXAMPLE powers EXPECT "^1\\^1 = 1$" "^15\\^15 = 437893890380859375$" "^1099511627776$"
-                                                       "^3\\^39 = 4052555153018976267$")
+rankpool_add_example_test(powers EXAMPLE powers MPIRUN
+                          EXPECT "^1\\^1 = 1$" "^15\\^15 = 437893890380859375$" "^1099511627776$"
+                                 "^3\\^39 = 4052555153018976267$")
 
 set(factorial_of_100 # 158 digits
     933262154439441526816992388562667004907159682643816214685929638952175999932299156089414639761565182862536979208272
     23758251185210916864000000000000000000000000)
 string(CONCAT factorial_of_100 ${factorial_of_100})
-rankpool_add_example_test(factorials EXAMPLE factorials EXPECT "^5! = 120$" "^10! = 3628800$" "^15! = 1307674368000$"
-                                                               "^20! = 2432902008176640000$"
-                                                               "^100! = ${factorial_of_100}$")
+rankpool_add_example_test(factorials EXAMPLE factorials MPIRUN
+                          EXPECT "^5! = 120$" "^10! = 3628800$" "^15! = 1307674368000$" "^20! = 2432902008176640000$"
+                                 "^100! = ${factorial_of_100}$")
 
 rankpool_add_example_test(
-  division EXAMPLE division
+  division EXAMPLE division MPIRUN
   EXPECT "^  caught std::invalid_argument: division by zero$" "^  60 / 0: std::invalid_argument: division by zero$"
          "^  60 / 0: rankpool::WorkerLost: .*SIGFPE" "^  60 / 3: 20$" "^the pool goes on: 60 / 5 = 12$")
 
-rankpool_add_example_test(primes.default EXAMPLE primes EXPECT "^664579 primes below 10000000$")
+rankpool_add_example_test(primes.default EXAMPLE primes MPIRUN EXPECT "^664579 primes below 10000000$")
 rankpool_add_example_test(primes.below_2 EXAMPLE primes ARGS 2 EXPECT "^0 primes below 2$")
 rankpool_add_example_test(primes.below_3 EXAMPLE primes ARGS 3 EXPECT "^1 primes below 3$")
 rankpool_add_example_test(primes.one_past_a_range EXAMPLE primes ARGS 1048577 EXPECT "^82025 primes below 1048577$")
@@ -86,16 +91,21 @@ rankpool_add_example_test(primes.negative EXAMPLE primes ARGS -5 STATUS error EX
 rankpool_add_example_test(primes.1e8 EXAMPLE primes ARGS 100000000 LABEL long TIMEOUT 300
                           EXPECT "^5761455 primes below 100000000$")
 
-foreach(executors IN ITEMS 4 8)
-  rankpool_add_example_test(
-    sleeps.on_${executors} EXAMPLE sleeps ARGS ${executors}
-    EXPECT "^task 0 is awake$" "^task 1 is awake$" "^task 2 is awake$" "^task 3 is awake$"
-           "^4 sleeps of 2 s on ${executors} executors: (2|2\\.[0-9]+|3\\.[0-9]+) s$")
+set(all_awake "^task 0 is awake$" "^task 1 is awake$" "^task 2 is awake$" "^task 3 is awake$")
+set(about_2_s "(2|2\\.[0-9]+|3\\.[0-9]+) s$")
+rankpool_add_example_test(sleeps.on_4 EXAMPLE sleeps ARGS 4
+                          EXPECT ${all_awake} "^4 sleeps of 2 s on 4 executors: ${about_2_s}")
+rankpool_add_example_test(sleeps.on_8.mpirun EXAMPLE sleeps RANKS 3 ARGS 8
+                          EXPECT ${all_awake} "^4 sleeps of 2 s on 8 executors: ${about_2_s}")
+foreach(name IN ITEMS on_4 on_8.mpirun)
+  if(TEST example.sleeps.${name})
+    set_tests_properties(example.sleeps.${name} PROPERTIES PROCESSORS 1) # the processors have nothing to do
+  endif()
 endforeach()
 rankpool_add_example_test(sleeps.no_executors EXAMPLE sleeps ARGS 0 STATUS error EXPECT "^executors: Value 0 not in range")
 
-rankpool_add_example_test(chunk_sizes EXAMPLE chunk_sizes EXPECT "^ +1 +[0-9.]+ +[0-9.]+$" "^ +100000 +[0-9.]+ +[0-9.]+$"
-                                                                "^automatic +[0-9.]+ +[0-9.]+$")
+rankpool_add_example_test(chunk_sizes EXAMPLE chunk_sizes MPIRUN
+                          EXPECT "^ +1 +[0-9.]+ +[0-9.]+$" "^ +100000 +[0-9.]+ +[0-9.]+$" "^automatic +[0-9.]+ +[0-9.]+$")
 
 # The porting guide's promise: few lines change, the numbers don't.
 rankpool_add_example_test(port_a_loop.mpirun EXAMPLE port_a_loop_after RANKS 3 TIMEOUT 120
@@ -115,6 +125,8 @@ rankpool_add_example_test(nas_ep.S.speedup EXAMPLE nas_ep ARGS --class S --speed
                           EXPECT ${verified} "^  one executor +[0-9.]+ s$" "^  speedup +[0-9.]+$")
 rankpool_add_example_test(nas_ep.S.speedup.mpirun EXAMPLE nas_ep RANKS 3 ARGS --class S --speedup
                           EXPECT ${verified} "^  speedup +[0-9.]+$")
+rankpool_add_example_test(nas_ep.S.json EXAMPLE nas_ep ARGS --class S --json
+                          EXPECT "^{.*\"EP S\".*\"speedup\": [0-9.]+}$" "!verification")
 rankpool_add_example_test(nas_ep.unknown_class EXAMPLE nas_ep ARGS --class X STATUS error EXPECT "^--class: X not in")
 rankpool_add_example_test(nas_ep.unknown_class.mpirun EXAMPLE nas_ep RANKS 3 ARGS --class X STATUS error
                           EXPECT "^--class: X not in")

@@ -8,9 +8,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 labels=(-L '^ci$')
+purposes=(build test)
 case "${1:-}" in
   '') ;;
-  --long) labels=() ;;
+  --long)
+    labels=()
+    purposes+=(long)
+    ;;
   *) echo "usage: $0 [--long]" >&2; exit 2 ;;
 esac
 
@@ -88,7 +92,7 @@ build_and_run() {  # <preset> <option for ctest>...
   check "configure $1" cmake --preset "$1" && check "build $1" cmake --build --preset "$1" && run_ctest "$@"
 }
 
-if check 'set-up' bash scripts/setup.sh build test; then
+if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then
   check 'clang-format' check_format
   build_and_run dev "${labels[@]}"
   build_and_run asan "${labels[@]}"

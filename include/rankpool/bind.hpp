@@ -14,8 +14,11 @@
 namespace rankpool {
 
 /// A function known at compile time, so that a pool's calls of it inline: `pool.map(rankpool::fn<square>, xs)`.
+/// Stateless; may be called from any thread. Python: none.
 template <auto f>
 struct Fn {
+  /// Calls the function, or the member of the first argument.
+  /// @returns and throws what it does.
   template <class... Args>
   requires std::is_invocable_v<decltype(f), Args...>
   constexpr decltype(auto) operator()(Args&&... args) const
@@ -31,13 +34,19 @@ struct Fn {
 template <auto f>
 inline constexpr Fn<f> fn{};
 
-/// A callable with its first arguments given; made by bind().
+/// A callable with its first arguments given; made by bind(). Mirrors the object that `functools.partial` gives.
+///
+/// A plain value type: const members may be called from several threads at once, calling it not. Every executor calls a
+/// copy of its own.
 template <class F, class... Bound>
 class Binding {
  public:
+  /// @param f the callable.
+  /// @param args its first arguments, as they travel: a string literal as std::string.
   Binding(F f, std::tuple<Bound...> args) : callable_(std::move(f)), bound_(std::move(args)) {}
 
   /// Calls the callable with the bound arguments, as constants, and then `args`.
+  /// @returns and throws what the callable does.
   template <class... Args>
   requires std::is_invocable_v<F&, const Bound&..., Args...>
   decltype(auto) operator()(Args&&... args) {
@@ -48,7 +57,9 @@ class Binding {
         bound_);
   }
 
+  /// @returns the callable. Python: `partial.func`.
   [[nodiscard]] const F& callable() const { return callable_; }
+  /// @returns the arguments given. Python: `partial.args`.
   [[nodiscard]] const std::tuple<Bound...>& bound() const { return bound_; }
 
  private:
@@ -60,7 +71,9 @@ class Binding {
 /// calls `simulate(config, seed)`. The arguments travel once per call of the pool and host, not once per task, through
 /// serialization, and so may be of any type that travels. They are not checked for pointers: when a number in a
 /// lambda's captures looks like a pointer, bind it instead.
+/// May be called from any thread.
 /// @param f any callable that travels; gets the arguments as constants.
+/// @param args what it is given first, copied or moved into the binding.
 template <class F, class... Args>
 [[nodiscard]] auto bind(F&& f, Args&&... args) {
   using Callable = std::decay_t<F>;

@@ -129,7 +129,7 @@ class RANKPOOL_API UnknownRemoteError final : public PoolError, public virtual R
 }  // namespace detail
 
 /// The executor of a task died: a crash, `exit`, a signal from outside. Thrown for the task that ran, once its attempts
-/// are used up; all other tasks go on elsewhere.
+/// are used up; all other tasks go on elsewhere. Python: `BrokenProcessPool`, there the end of the whole pool.
 class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteError {
  public:
   /// @param text what happened, in words.
@@ -158,7 +158,7 @@ class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteE
   int pid_;
 };
 
-/// A task ran longer than `task_timeout` and its executor was killed. Never tried again.
+/// A task ran longer than `task_timeout` and its executor was killed. Never tried again. Python: none.
 class RANKPOOL_API TaskTimeout : public detail::PoolError, public virtual RemoteError {
  public:
   /// @param text what happened, in words.
@@ -201,13 +201,14 @@ class RANKPOOL_API BrokenPool : public detail::PoolError {
   using PoolError::PoolError;
 };
 
-/// The ranks do not run the same executable or shared library.
+/// The ranks do not run the same executable or shared library. Python: none.
 class RANKPOOL_API BinaryMismatch : public detail::PoolError {
  public:
   using PoolError::PoolError;
 };
 
-/// A closure or an argument holds a pointer, which means nothing in another process.
+/// A closure or an argument holds a pointer, which means nothing in another process. Python: none; there pickle
+/// refuses what it can't send.
 class RANKPOOL_API PointerCapture : public detail::PoolError {
  public:
   using PoolError::PoolError;
@@ -224,6 +225,8 @@ class RANKPOOL_API PointerCapture : public detail::PoolError {
 /// - it can be made without arguments and adds no state to its standard base: made anew.
 ///
 /// Anything else does not compile, nor does a `final` class: what is thrown is a class derived from E.
+///
+/// Python: none; there pickle looks a class up by its name.
 template <class E>
 void register_exception();
 

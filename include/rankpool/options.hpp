@@ -1,6 +1,7 @@
 /// @file
 /// The options of pools and calls. They are aggregates, used with designated initialisers the way Python uses
-/// keywords: `pool.map(f, xs, {.chunksize = 50, .timeout = 2s})`.
+/// keywords: `pool.map(f, xs, {.chunksize = 50, .timeout = 2s})`. All of them are plain value types: const members may
+/// be called from several threads at once, and a call only reads the options it is given.
 #pragma once
 
 #include <chrono>
@@ -57,7 +58,7 @@ class Count {
 using Seconds = std::chrono::duration<double>;
 
 /// How a call's tasks are dealt to the executors in chunks. The names are those of the self-scheduling literature
-/// and of OpenMP's `schedule` clause.
+/// and of OpenMP's `schedule` clause. Python: none, where `chunksize` alone decides.
 enum class Schedule : std::uint8_t {
   automatic,  ///< measured: chunks long enough to hide the dispatch, shrinking towards the end
   static_,    ///< one equal chunk per executor
@@ -80,6 +81,7 @@ class Initializer {
   requires(!std::same_as<F, Initializer>)
       Initializer(const F& callable);  // NOLINT(google-explicit-constructor): options read like Python's keywords
 
+  /// @returns whether there is nothing to run.
   [[nodiscard]] bool empty() const noexcept { return kernel_ == nullptr; }
   /// @returns the code that loads and runs it; null when empty.
   [[nodiscard]] const detail::Kernel* kernel() const noexcept { return kernel_; }
@@ -122,7 +124,7 @@ struct MapOptions {
   Count chunksize = {};
   /// Like PoolOptions::max_attempts, for this call; 0: as the pool has it.
   Count max_attempts = {};
-  /// How the chunks are dealt; when not given, as the pool or RANKPOOL_SCHEDULE has it.
+  /// How the chunks are dealt; when not given, as RANKPOOL_SCHEDULE has it. Python: none.
   std::optional<Schedule> schedule = {};
   /// Like PoolOptions::task_timeout, for this call; infinity lifts the pool's limit.
   std::optional<Seconds> task_timeout = {};

@@ -45,6 +45,7 @@ class [[nodiscard]] Outcome {
 
   /// @returns whether the task gave a value.
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == value_index; }
+  /// @returns the same as has_value().
   explicit operator bool() const noexcept { return has_value(); }
 
   /// @returns the value.
@@ -66,6 +67,7 @@ class [[nodiscard]] Outcome {
   [[nodiscard]] R& operator*() & noexcept { return *std::get_if<value_index>(&state_); }
   [[nodiscard]] const R& operator*() const& noexcept { return *std::get_if<value_index>(&state_); }
   [[nodiscard]] R&& operator*() && noexcept { return std::move(*std::get_if<value_index>(&state_)); }
+  /// @returns where the value is; null when there is none.
   [[nodiscard]] R* operator->() noexcept { return std::get_if<value_index>(&state_); }
   [[nodiscard]] const R* operator->() const noexcept { return std::get_if<value_index>(&state_); }
 
@@ -116,10 +118,12 @@ class [[nodiscard]] Outcome<void> {
 
   /// @returns whether the task ended well.
   [[nodiscard]] bool has_value() const noexcept { return outcome_.has_value(); }
+  /// @returns the same as has_value().
   explicit operator bool() const noexcept { return has_value(); }
 
   /// @throws the task's error when there is one.
   void value() const { static_cast<void>(outcome_.value()); }
+  /// Nothing; for code that is written for any outcome.
   void operator*() const noexcept {}
 
   /// @returns the task's error; null when it ended well.

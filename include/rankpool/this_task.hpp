@@ -8,7 +8,9 @@
 #include <rankpool/export.hpp>
 
 /// Answers for the task that runs in the calling thread. Threads that a task starts itself are in no task.
-/// All functions throw std::logic_error outside a task.
+/// All functions throw std::logic_error outside a task, and may be called from any thread at any time.
+///
+/// Python: none; the nearest is `multiprocessing.current_process()`.
 namespace rankpool::this_task {
 
 /// @returns the task's index in its call, from 0: the position of its input.

@@ -2,11 +2,15 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
+#include <string_view>
 
 #include <rankpool/detail/code_address.hpp>
 #include <rankpool/errors.hpp>
 
+#include "support/text.hpp"
 #include "task/exception_image.hpp"
+#include "task/module_table.hpp"
 #include "task/this_task.hpp"
 
 namespace rankpool::host {
@@ -33,18 +37,14 @@ detail::Bytes callable_bytes(const CallHeader& image) {
   return {reinterpret_cast<const std::byte*>(&image + 1), image.callable_bytes};
 }
 
-std::string module_file(const CallHeader& image) {
+std::string_view module_file(const CallHeader& image) {
   const auto* name = reinterpret_cast<const char*>(&image + 1) + image.callable_bytes;
   return {name, image.module_name_bytes};
 }
 
 const detail::Kernel* find_kernel(const CallHeader& image) {
-  try {
-    return static_cast<const detail::Kernel*>(detail::resolve({image.module, image.offset}));
-  } catch (const BinaryMismatch& mismatch) {
-    throw BinaryMismatch("the task's function is in " + module_file(image) +
-                         ", which this executor has not loaded in that build: " + mismatch.what());
-  }
+  return static_cast<const detail::Kernel*>(
+      detail::resolve({image.module, image.offset, task::short_name(module_file(image))}));
 }
 
 }  // namespace
@@ -93,8 +93,8 @@ bool Executor::initialize() {
   if (offset == 0) return true;
   results_.begin(no_lot, 0, 0);
   try {
-    const LoadedCall initializer(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));
-    initializer.run({.count = 1, .results = &results_});
+    const auto initializer = make_call(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));
+    initializer->run({.count = 1, .results = &results_});
   } catch (...) {
     const auto image = task::capture_current_exception();
     results_.fail_with({image.data(), image.size()});
@@ -160,8 +160,18 @@ LoadedCall& Executor::load(std::uint64_t call, const CallHeader& image) {
     return *calls_.front();
   }
   if (calls_.size() == kept_calls) calls_.pop_back();
-  calls_.push_front(std::make_unique<LoadedCall>(call, image));
+  calls_.push_front(make_call(call, image));
   return *calls_.front();
+}
+
+std::unique_ptr<LoadedCall> Executor::make_call(std::uint64_t call, const CallHeader& image) const {
+  try {
+    return std::make_unique<LoadedCall>(call, image);
+  } catch (const BinaryMismatch& mismatch) {
+    throw BinaryMismatch("rankpool: rank " + std::to_string(slot_.rank) + " on " +
+                         channel_.header().settings.host.data() + ": " +
+                         std::string(support::without_prefix(mismatch.what())));
+  }
 }
 
 bool Executor::sees_work() const {

@@ -49,6 +49,8 @@ class Executor {
   void run_chunk(LoadedCall& call);
   void fail_chunk(const ClaimedChunk& chunk);
   LoadedCall& load(std::uint64_t call, const CallHeader& image);
+  /// Throws what LoadedCall does; BinaryMismatch names this rank and its host.
+  std::unique_ptr<LoadedCall> make_call(std::uint64_t call, const CallHeader& image) const;
   void wait_for_work();
   bool spin_for_work();
   bool look_for_work();

@@ -1,6 +1,7 @@
 // The lives of a host's executors: started, replaced when they die, ended.
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -22,6 +23,11 @@ constexpr auto look_up = 100ms;
 
 bool has_process(SlotState state) {
   return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
+}
+
+std::string why_unforkable(int error) {
+  if (error == ESRCH) return std::string("the process that forks them was killed; ") + usual_killer;
+  return std::string(std::strerror(error)) + "; is the number of processes limited (ulimit -u)?";
 }
 
 }  // namespace
@@ -48,8 +54,7 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
     case SlotState::unforkable:
       set_serving(slot, false, listener);
       if (!any_process()) {
-        break_down(std::string("no executor can be started on ") + host_name_ + ": " +
-                       std::strerror(executor.wait_status.load()) + "; is the number of processes limited (ulimit -u)?",
+        break_down("no executor can be started on " + host_name_ + ": " + why_unforkable(executor.wait_status),
                    listener);
       }
       break;

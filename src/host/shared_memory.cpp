@@ -57,8 +57,10 @@ SharedMemory SharedMemory::attach(int pid, int fd) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
   support::UniqueFd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!file) {
-    fail(errno, "can't open the channel of the rank that leads this node (" + path +
-                    "); ranks of one node must share a user, a pid namespace and /proc");
+    fail(errno,
+         "can't open the channel of the rank that leads this node (" + path +
+             "); ranks of one node must share a user, a pid namespace and /proc, and the user must be able to read "
+             "the program's file");
   }
   return attach(std::move(file));
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +18,10 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
+
+#include <rankpool/detail/task_output.hpp>
 
 #include "support/unique_fd.hpp"
 
@@ -111,14 +115,6 @@ void write_whole_lines() {
   if (on_stdio) std::cerr << std::nounitbuf;
 }
 
-// Ten times faster than a flush of nothing. A stream on stdio has no buffer of its own.
-struct Pending : std::streambuf {
-  static bool of(const std::ostream& stream) {
-    const std::streambuf* buffer = stream.rdbuf();
-    return buffer != nullptr && (buffer->*&Pending::pptr)() != (buffer->*&Pending::pbase)();
-  }
-};
-
 void close_listed_descriptors(unsigned first, unsigned last) {
   DIR* directory = opendir("/proc/self/fd");
   if (directory == nullptr) return;
@@ -180,20 +176,19 @@ void close_descriptors(unsigned first, unsigned last) noexcept {
   close_listed_descriptors(first, last);
 }
 
-void flush_output() noexcept {
-  try {
-    for (std::ostream* stream : {&std::cout, &std::cerr, &std::clog}) {
-      if (Pending::of(*stream)) stream->flush();
+void open_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest that is free is this one. What tasks start inherits it.
+    if (open("/dev/null", O_RDWR) < 0) {  // NOLINT(android-cloexec-open)
+      throw std::system_error(errno, std::generic_category(),
+                              "rankpool: descriptor " + std::to_string(fd) + " is closed, and can't be /dev/null");
     }
-  } catch (...) {  // a stream that the user made throw; there is nobody to tell
-  }
-  for (FILE* file : {stdout, stderr}) {
-    if (__fpending(file) > 0) std::fflush(file);
   }
 }
 
 void leave(int status) noexcept {
-  flush_output();
+  detail::flush_output();
   if (__gcov_dump != nullptr) {
     __gcov_dump();
   } else if (__gcov_exit != nullptr) {

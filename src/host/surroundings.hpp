@@ -35,8 +35,9 @@ void enter_executor_surroundings(const ExecutorSettings& settings, const SavedSi
 /// Closes the descriptors of [first, last].
 void close_descriptors(unsigned first, unsigned last) noexcept;
 
-/// Writes out what stands in the buffers of stdout, stderr and their C++ streams. Cheap when that is nothing.
-void flush_output() noexcept;
+/// Opens /dev/null as each of the descriptors 0-2 that is closed, lest a file of ours become somebody's output.
+/// @throws std::system_error when there is no /dev/null.
+void open_standard_descriptors();
 
 /// Ends the process without destructors and exit handlers, which belong to the rank: output is written out, and
 /// coverage or profile data where it is gathered.

@@ -17,6 +17,8 @@
 #include <system_error>
 #include <utility>
 
+#include <rankpool/detail/task_output.hpp>
+
 namespace rankpool::host {
 namespace {
 
@@ -37,16 +39,8 @@ std::ptrdiff_t threads_of_this_process() {
 // What stands in a buffer now would be written by every process that is forked from this one. With threads, only the
 // standard streams: one of the others may be locked by a thread that reads.
 void flush_before_fork(bool has_threads) {
-  flush_output();
+  detail::flush_output();
   if (!has_threads) std::fflush(nullptr);
-}
-
-void warn_of_threads(std::ptrdiff_t threads) {
-  std::fprintf(
-      stderr,
-      "rankpool: warning: this process has %td threads already; tasks run in forks of it, where a lock that one "
-      "of them holds is never released. Start threads, OpenMP and CUDA after run() or prefork(), or in tasks.\n",
-      threads);
 }
 
 [[noreturn]] void throw_unforkable(int error) {
@@ -92,7 +86,6 @@ bool hangs_up(int socket, int timeout_ms) {
 
 Zygote Zygote::fork_now(ExecutorMain main, ExecutorSignals executor_signals) {
   const std::ptrdiff_t threads = threads_of_this_process();
-  if (threads > 1 && executor_signals == ExecutorSignals::inherited) warn_of_threads(threads);
   flush_before_fork(threads > 1);
 
   std::array<int, 2> ends{};
@@ -116,23 +109,28 @@ Zygote Zygote::fork_now(ExecutorMain main, ExecutorSignals executor_signals) {
     }
     run_zygote(std::move(zygote_end), rank, signals, main);
   }
-  return {std::move(rank_end), pid};
+  return {std::move(rank_end), pid, threads};
 }
 
-Zygote::Zygote(support::UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid), owner_(getpid()) {}
+Zygote::Zygote(support::UniqueFd socket, pid_t pid, std::ptrdiff_t threads_at_fork)
+    : socket_(std::move(socket)), pid_(pid), threads_at_fork_(threads_at_fork) {}
 
 Zygote::Zygote(Zygote&& other) noexcept
-    : socket_(std::move(other.socket_)), pid_(std::exchange(other.pid_, 0)), owner_(other.owner_) {}
+    : socket_(std::move(other.socket_)),
+      pid_(std::exchange(other.pid_, 0)),
+      threads_at_fork_(other.threads_at_fork_),
+      owner_(other.owner_) {}
 
 Zygote& Zygote::operator=(Zygote&& other) noexcept {
   std::swap(socket_, other.socket_);
   std::swap(pid_, other.pid_);
+  std::swap(threads_at_fork_, other.threads_at_fork_);
   std::swap(owner_, other.owner_);
   return *this;
 }
 
 Zygote::~Zygote() {
-  if (pid_ == 0 || getpid() != owner_) return;
+  if (pid_ == 0 || !owner_.is_here()) return;
   // Unlike close() this is seen even if a fork of the rank still holds the socket.
   shutdown(socket_.get(), SHUT_WR);
   if (!hangs_up(socket_.get(), patience_ms)) ::kill(pid_, SIGKILL);
@@ -156,7 +154,7 @@ void Zygote::kill(std::uint64_t channel, std::uint32_t slot) { send({RequestKind
 
 void Zygote::expire(std::uint64_t channel, std::uint32_t slot) { send({RequestKind::expire, slot, channel}); }
 
-bool Zygote::alive() const { return pid_ != 0 && !hangs_up(socket_.get(), 0); }
+bool Zygote::alive() const { return pid_ != 0 && owner_.is_here() && !hangs_up(socket_.get(), 0); }
 
 void Zygote::send(const ZygoteRequest& request, int file) const {
   ZygoteRequest copy = request;
@@ -196,8 +194,7 @@ void Zygote::await_reply() const {
 
 void Zygote::throw_gone() const {
   throw std::runtime_error("rankpool: the process that forks executors (pid " + std::to_string(pid_) +
-                           ") was killed, so no executor can be started any more; was memory short, or did someone "
-                           "kill it?");
+                           ") was killed, so no executor can be started any more; " + usual_killer);
 }
 
 }  // namespace rankpool::host

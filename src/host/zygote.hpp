@@ -3,13 +3,19 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
+
+#include <rankpool/detail/home_process.hpp>
 
 #include "host/shared_memory.hpp"
 #include "host/zygote_process.hpp"
 #include "support/unique_fd.hpp"
 
 namespace rankpool::host {
+
+/// What to say of a zygote that was killed: by whom can't be known.
+inline constexpr const char* usual_killer = "the kernel does that when memory is short, and says so in its log (dmesg)";
 
 /// Which signal handlers executors get.
 enum class ExecutorSignals {
@@ -21,8 +27,7 @@ enum class ExecutorSignals {
 /// std::runtime_error when the zygote is gone; SIGPIPE is never raised.
 class Zygote {
  public:
-  /// Writes out the C and C++ streams and forks. Warns on stderr if the process has threads already, unless the signals
-  /// are reset, which means that MPI runs. Throws std::system_error when no process can be had.
+  /// Writes out the C and C++ streams and forks. Throws std::system_error when no process can be had.
   static Zygote fork_now(ExecutorMain main, ExecutorSignals signals = ExecutorSignals::inherited);
 
   Zygote(Zygote&& other) noexcept;
@@ -49,17 +54,20 @@ class Zygote {
 
   [[nodiscard]] bool alive() const;
   [[nodiscard]] pid_t pid() const { return pid_; }
+  /// How many threads the process had: with more than one, a fork may have inherited a lock that nobody releases.
+  [[nodiscard]] std::ptrdiff_t threads_at_fork() const { return threads_at_fork_; }
 
  private:
-  Zygote(support::UniqueFd socket, pid_t pid);
+  Zygote(support::UniqueFd socket, pid_t pid, std::ptrdiff_t threads_at_fork);
 
   void send(const ZygoteRequest& request, int file = -1) const;
   void await_reply() const;
   [[noreturn]] void throw_gone() const;
 
   support::UniqueFd socket_;
-  pid_t pid_ = 0;    ///< 0: moved from
-  pid_t owner_ = 0;  ///< a fork of the rank has a copy of the handle, but no zygote
+  pid_t pid_ = 0;  ///< 0: moved from
+  std::ptrdiff_t threads_at_fork_;
+  detail::HomeProcess owner_;  ///< a fork of the rank has a copy of the handle, but no zygote
 };
 
 }  // namespace rankpool::host

@@ -7,9 +7,12 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "support/text.hpp"
+
 namespace rankpool::launch {
 namespace {
 
+using support::in_words;
 using transport::RankFacts;
 using Facts = std::span<const RankFacts>;
 using Groups = std::vector<std::vector<int>>;  // ranks, ascending
@@ -112,10 +115,6 @@ std::vector<std::uint32_t> deal(std::uint64_t processes, const std::vector<std::
     hands.push(hand);
   }
   return dealt;
-}
-
-std::string in_words(std::uint64_t count, const char* thing) {
-  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
 }
 
 // CPUs that ranks of this machine could have had; 0 where that says nothing.

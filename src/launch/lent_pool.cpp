@@ -1,6 +1,9 @@
 #include "launch/lent_pool.hpp"
 
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <rankpool/errors.hpp>
@@ -39,22 +42,33 @@ class OutsideSource final : public detail::InputSource {
   detail::InputSource& source_;
 };
 
-template <class Work>
-void do_inside(const std::weak_ptr<detail::PoolCore>& pool, const Work& work) {
-  const std::shared_ptr<detail::PoolCore> core = pool.lock();
-  if (core == nullptr) return;
-  const Inside inside(true);
-  work(*core);
-}
-
 }  // namespace
 
 LentPool::LentPool(const std::shared_ptr<detail::PoolCore>& pool)
     : pool_(pool), processes_(pool->processes()), name_(pool->name()) {}
 
-void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
+template <class Work>
+void LentPool::do_inside(const Work& work) const {
+  const std::shared_ptr<detail::PoolCore> core = is_at_home() ? pool_.lock() : nullptr;
+  if (core == nullptr) return;
+  const Inside inside(true);
+  work(*core);
+}
+
+/// The pool, for a new call.
+std::shared_ptr<detail::PoolCore> LentPool::pool_for(std::string_view what) const {
+  if (!is_at_home()) {
+    throw std::logic_error("rankpool: " + std::string(what) +
+                           " was called in a fork of the process that has the pool. The pool answers only there: call "
+                           "it before the fork, or let a task do what the fork does.");
+  }
+  std::shared_ptr<detail::PoolCore> core = pool_.lock();
   if (core == nullptr) throw PoolClosed();
+  return core;
+}
+
+void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
+  const std::shared_ptr<detail::PoolCore> core = pool_for(spec.what);
   OutsideSource outside(source);
   try {
     const Inside inside(true);
@@ -68,9 +82,7 @@ void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, de
 
 void LentPool::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
                      std::shared_ptr<detail::AsyncCall> call) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
-  if (core == nullptr) throw PoolClosed();
-  core->start(spec, total, std::move(call));
+  pool_for(spec.what)->start(spec, total, std::move(call));
 }
 
 bool LentPool::feed(detail::AsyncCall& call, detail::InputSource& source, std::uint64_t most) {
@@ -100,25 +112,30 @@ bool LentPool::running(const detail::AsyncCall& call) {
 }
 
 void LentPool::close() {
-  do_inside(pool_, [](auto& pool) { pool.close(); });
+  do_inside([](auto& pool) { pool.close(); });
 }
 
 void LentPool::join() {
-  do_inside(pool_, [](auto& pool) { pool.join(); });
+  do_inside([](auto& pool) { pool.join(); });
 }
 
 void LentPool::terminate() {
-  do_inside(pool_, [](auto& pool) { pool.terminate(); });
+  do_inside([](auto& pool) { pool.terminate(); });
 }
 
 void LentPool::cancel_pending() {
-  do_inside(pool_, [](auto& pool) { pool.cancel_pending(); });
+  do_inside([](auto& pool) { pool.cancel_pending(); });
 }
 
 PoolState LentPool::state() const {
   PoolState state = PoolState::closed;
-  do_inside(pool_, [&](auto& pool) { state = pool.state(); });
+  do_inside([&](auto& pool) { state = pool.state(); });
   return state;
+}
+
+OpenedPool::~OpenedPool() {
+  if (is_at_home()) return;
+  static_cast<void>(new std::shared_ptr(std::move(pool_)));  // NOLINT(cppcoreguidelines-owning-memory): kept for good
 }
 
 // Tasks that run inline do so without the pool's lock.

@@ -1,15 +1,19 @@
-// The pool that run() lends its master: wherever the master moves it, it ends with run().
+// What a program gets to hold of a pool.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/home_process.hpp>
 
 namespace rankpool::launch {
 
-/// In front of a pool that run() owns. When that is gone, calls throw PoolClosed and all else does nothing.
-class LentPool final : public detail::PoolCore {
+/// In front of a pool that run() owns: wherever the master moves it, it ends with run(). Then calls throw PoolClosed
+/// and all else does nothing. The same in a process that the owner forked, where calls throw std::logic_error.
+class LentPool : public detail::PoolCore {
  public:
   explicit LentPool(const std::shared_ptr<detail::PoolCore>& pool);
 
@@ -32,10 +36,32 @@ class LentPool final : public detail::PoolCore {
   /// Whether this thread runs user code for the pool, such as a result's deserialization, and may hold its lock.
   static bool works_here();
 
+ protected:
+  [[nodiscard]] bool is_at_home() const { return home_.is_here(); }
+
  private:
+  template <class Work>
+  void do_inside(const Work& work) const;
+
+  [[nodiscard]] std::shared_ptr<detail::PoolCore> pool_for(std::string_view what) const;
+
   std::weak_ptr<detail::PoolCore> pool_;
   int processes_;
   std::string name_;
+  detail::HomeProcess home_;
+};
+
+/// The same in front of a pool that Pool::open() gives away, which it owns.
+class OpenedPool final : public LentPool {
+ public:
+  explicit OpenedPool(std::shared_ptr<detail::PoolCore> pool) : LentPool(pool), pool_(std::move(pool)) {}
+  OpenedPool(const OpenedPool&) = delete;
+  OpenedPool& operator=(const OpenedPool&) = delete;
+  /// A fork lets the pool be: it would end that of its parent.
+  ~OpenedPool() override;
+
+ private:
+  std::shared_ptr<detail::PoolCore> pool_;
 };
 
 }  // namespace rankpool::launch

@@ -65,6 +65,7 @@ void transfer(Archive& archive, PoolSettings& s) {
   host::CallImage& image = *s.initializer;
   std::string callable(reinterpret_cast<const char*>(image.callable.data()), image.callable.size());
   archive& image.kernel.module& image.kernel.offset& image.module_name& callable;
+  archive& boost::serialization::make_array(image.kernel.name.data(), image.kernel.name.size());
   const auto* bytes = reinterpret_cast<const std::byte*>(callable.data());
   image.callable.assign(bytes, bytes + callable.size());
 }

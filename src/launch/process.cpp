@@ -12,9 +12,12 @@
 #include <rankpool/detail/code_address.hpp>
 
 #include "host/executor.hpp"
+#include "host/surroundings.hpp"
 
 namespace rankpool::launch {
 namespace {
+
+std::string zygote_warning;
 
 std::mutex ending;                   // of a run; an exiting thread keeps it for good
 ExitGuard* current_guard = nullptr;  // under `ending`
@@ -25,18 +28,30 @@ std::atomic<pid_t> guarded_process = 0;
 
 thread_local int runs_here = 0;
 
+// MPI has threads of its own, which are no news to anybody.
+std::string warning_of_threads(std::ptrdiff_t threads) {
+  if (threads <= 1) return {};
+  return "this process has " + std::to_string(threads) +
+         " threads already; tasks run in forks of it, where a lock that one of them holds is never released. Start "
+         "threads, OpenMP and CUDA after run() or prefork(), or in tasks.";
+}
+
 }  // namespace
 
 host::Zygote& zygote(bool mpi_runs) {
+  host::open_standard_descriptors();
   static std::optional<host::Zygote> zygote;
   if (zygote && !zygote->alive()) zygote.reset();
   if (!zygote) {
     detail::snapshot_modules();
     zygote = host::Zygote::fork_now(host::executor_main,
                                     mpi_runs ? host::ExecutorSignals::reset : host::ExecutorSignals::inherited);
+    zygote_warning = mpi_runs ? "" : warning_of_threads(zygote->threads_at_fork());
   }
   return *zygote;
 }
+
+std::string take_zygote_warning() { return std::exchange(zygote_warning, {}); }
 
 ExitGuard::ExitGuard(std::function<void(int status)> end) : end_(std::move(end)) {
   // Registered at each run: handlers run in reverse order, so this one before MPI is finalised, which an earlier run or

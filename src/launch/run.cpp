@@ -9,6 +9,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -16,13 +17,16 @@
 #include <boost/mpi/intercommunicator.hpp>
 
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/home_process.hpp>
 #include <rankpool/errors.hpp>
 
+#include "host/surroundings.hpp"
 #include "launch/launcher.hpp"
 #include "launch/lent_pool.hpp"
 #include "launch/pool_settings.hpp"
 #include "launch/process.hpp"
 #include "launch/start.hpp"
+#include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/session.hpp"
 
@@ -35,7 +39,10 @@ using launch::ExitGuard;
 using launch::LentPool;
 using launch::PoolSettings;
 
-void print_error(const std::string& text) { std::cerr << "rankpool: " << text << std::endl; }
+void print_error(const std::string& what, std::string_view text) {
+  // One write, so that the lines of several ranks don't mix.
+  std::cerr << "rankpool: " + what + std::string(support::without_prefix(text)) + '\n' << std::flush;
+}
 
 /// @returns the status that `work` gives; what leaves it is printed once.
 template <class Work>
@@ -44,10 +51,10 @@ int status_of(const std::string& what, const Work& work) {
     return work();
   } catch (const std::exception& error) {
     ExitGuard::stay_for_exit();
-    print_error(what + error.what());
+    print_error(what, error.what());
   } catch (...) {
     ExitGuard::stay_for_exit();
-    print_error(what + "what was thrown is no std::exception");
+    print_error(what, "what was thrown is no std::exception");
   }
   return EXIT_FAILURE;
 }
@@ -56,16 +63,28 @@ int status_of(const std::string& what, const Work& work) {
 int call_master(const std::shared_ptr<detail::PoolCore>& core, const std::function<int(Pool&)>& master) {
   // The master's to move or to drop; what is behind it ends here in any case.
   Pool pool(std::make_unique<LentPool>(core));
+  const detail::HomeProcess home;
   bool ended = false;
   const int status = status_of("an exception ended the master: ", [&] {
     const int given = master(pool);
+    if (!home.is_here()) return given;
     core->close();
     core->join();
     ended = true;
     return given;
   });
+  // A child that the master forked comes back out of it too, but the run isn't its to end.
+  if (!home.is_here()) host::leave(status);
   if (!ended) core->terminate();
   return status;
+}
+
+/// What the program wants, and what is to be said of how it was started.
+PoolSettings settings_of(const PoolOptions& options) {
+  PoolSettings settings = launch::merge(options, environ);
+  const std::string warning = launch::take_zygote_warning();
+  if (!warning.empty() && !settings.inline_tasks) settings.warnings.push_back(warning);
+  return settings;
 }
 
 /// For a thread that exits. @returns whether the pool has ended; it can't where it is its own code that exits.
@@ -140,16 +159,17 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
     // First of all: executors must not inherit MPI.
     launch::zygote(false);
-    const PoolSettings settings = launch::merge(options, environ);
+    const PoolSettings settings = settings_of(options);
     return launcher.launch == launch::Launch::launched ? run_launched(settings, master) : run_alone(settings, master);
   } catch (const std::exception& error) {
-    print_error(error.what());
+    print_error("", error.what());
     return EXIT_FAILURE;
   }
 }
 
 std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOptions options, int root) {
   detail::refuse_inside_task("Pool::open()");
+  host::open_standard_descriptors();
   auto& mpi = transport::MpiSession::start();
   if (!communicator) throw std::invalid_argument("rankpool: Pool::open() needs a communicator, not MPI_COMM_NULL");
   if (communicator.as_intercommunicator()) {
@@ -159,13 +179,13 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
     throw std::invalid_argument("rankpool: Pool::open(): root " + std::to_string(root) + " is not a rank of a " +
                                 "communicator of " + std::to_string(communicator.size()) + " ranks");
   }
-  const PoolSettings settings = launch::merge(options, environ);
+  const PoolSettings settings = settings_of(options);
   std::optional<std::thread::id> only_thread;
   if (!mpi.any_thread_may_call()) only_thread = std::this_thread::get_id();
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
   auto core = launch::start_on(ranks, settings, root, launch::zygote(true), communicator.size() > 1, only_thread);
   if (!core) return std::nullopt;
-  return Pool(std::move(core));
+  return Pool(std::make_unique<launch::OpenedPool>(std::move(core)));
 }
 
 }  // namespace rankpool

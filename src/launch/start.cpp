@@ -5,6 +5,8 @@
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <rankpool/detail/code_address.hpp>
@@ -16,6 +18,7 @@
 #include "launch/identity.hpp"
 #include "launch/layout.hpp"
 #include "master/engine.hpp"
+#include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/rank_facts.hpp"
 #include "transport/transport.hpp"
@@ -102,23 +105,34 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   return config;
 }
 
-void print_layout(const PoolSettings& settings, const Layout& layout, const std::vector<RankFacts>& facts) {
+void print(const PoolSettings& settings, const std::string& text) {
+  const bool named = settings.name != PoolSettings().name;
+  std::cerr << "rankpool: " + (named ? settings.name + ": " : "") + text + '\n' << std::flush;
+}
+
+void print_warnings(const PoolSettings& settings, const std::vector<std::string>& warnings) {
   if (settings.log == LogLevel::quiet) return;
-  for (const std::string& warning : settings.warnings) std::cerr << "rankpool: " << warning << '\n';
-  for (const std::string& warning : layout.warnings) std::cerr << "rankpool: " << warning << '\n';
+  for (const std::string& warning : warnings) print(settings, warning);
+}
+
+void print_layout(const PoolSettings& settings, const Layout& layout, const std::vector<RankFacts>& facts) {
+  print_warnings(settings, settings.warnings);
+  print_warnings(settings, layout.warnings);
   if (settings.log != LogLevel::info) return;
+  using support::in_words;
   std::ostringstream text;
-  text << "rankpool: " << layout.executors << " executors, " << layout.ranks.size() << " ranks, " << layout.nodes.size()
-       << " nodes:";
+  text << in_words(layout.executors, "executor") << ", " << in_words(layout.ranks.size(), "rank") << ", "
+       << in_words(layout.nodes.size(), "node") << ':';
   for (const NodePlan& node : layout.nodes) {
     text << ' ' << facts[static_cast<std::size_t>(node.leader)].host << " (" << node.executors << " on "
-         << count_cpus(node.cpus) << " CPUs)";
+         << in_words(count_cpus(node.cpus), "CPU") << ')';
   }
-  std::cerr << text.str() << std::endl;
+  print(settings, text.str());
 }
 
 std::unique_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
                                                int rank, std::optional<std::thread::id> only_thread) {
+  print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
   return std::make_unique<master::Engine>(engine_options(settings, facts, only_thread),
                                           std::make_unique<host::InlineHost>(rank, host, settings.initializer), 1,
@@ -146,7 +160,8 @@ std::vector<ChannelPlace> exchange_places(const boost::mpi::communicator& commun
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::memcpy(&places[i], all[i].data(), std::min(sizeof(ChannelPlace), all[i].size()));
     if (places[i].problem[0] != '\0') {
-      throw std::runtime_error("rank " + std::to_string(i) + ": " + places[i].problem.data());
+      const std::string_view problem = support::without_prefix(places[i].problem.data());
+      throw std::runtime_error("rankpool: rank " + std::to_string(i) + ": " + std::string(problem));
     }
   }
   return places;

@@ -1,7 +1,6 @@
 #include <rankpool/detail/code_address.hpp>
 
 #include <dlfcn.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -44,12 +43,12 @@ const Module* find_by_id(std::uint64_t id) {
   return found == all.end() ? nullptr : &*found;
 }
 
-/// The executable's own name; /proc/self/exe would name whoever asks.
-std::string file_of(const Module& module) {
-  if (!module.executable) return module.file;
-  std::array<char, 4096> path{};
-  const ssize_t length = readlink(module.file.c_str(), path.data(), path.size());
-  return length > 0 ? std::string(path.data(), static_cast<std::size_t>(length)) : module.file;
+/// What is here in place of a module that isn't.
+std::string build_here(const CodeAddress& missing) {
+  for (const Module& module : modules()) {
+    if (module.name == missing.name) return "'" + module.file + "' is another one (build " + hex(module.id) + ")";
+  }
+  return "no such library is loaded";
 }
 
 }  // namespace
@@ -58,7 +57,7 @@ void snapshot_modules() { (void)modules(); }
 
 CodeAddress address_of(const void* address) {
   const auto number = reinterpret_cast<std::uintptr_t>(address);
-  if (const Module* module = find_by_address(number)) return {module->id, number - module->base};
+  if (const Module* module = find_by_address(number)) return {module->id, number - module->base, module->name};
   Dl_info info{};
   const bool known = dladdr(address, &info) != 0 && info.dli_fname != nullptr;
   throw BinaryMismatch(
@@ -71,20 +70,20 @@ CodeAddress address_of(const void* address) {
 const void* resolve(CodeAddress address) {
   const Module* module = find_by_id(address.module);
   if (module == nullptr) {
-    throw BinaryMismatch("rankpool: a task needs a library that is not the same here: no module with id " +
-                         hex(address.module) + " is loaded (this executable has id " + hex(executable_id()) +
-                         "). Run the same build of the program and its libraries on all nodes.");
+    throw BinaryMismatch("rankpool: the task's function is in '" + std::string(address.name.data()) + "' (build " +
+                         hex(address.module) + "), and " + build_here(address) +
+                         ". Run the same build of the program and its libraries everywhere.");
   }
   const std::uintptr_t number = module->base + address.offset;
   if (number < module->begin || number >= module->end) {
-    throw BinaryMismatch("rankpool: offset " + hex(address.offset) + " lies outside of '" + file_of(*module) + "'");
+    throw BinaryMismatch("rankpool: offset " + hex(address.offset) + " lies outside of '" + module->file + "'");
   }
   return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
 }
 
 std::string module_name(std::uint64_t module) {
   const Module* found = find_by_id(module);
-  return found != nullptr ? file_of(*found) : "module " + hex(module);
+  return found != nullptr ? found->file : "module " + hex(module);
 }
 
 std::uint64_t executable_id() { return modules().front().id; }

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <link.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -68,6 +69,15 @@ std::uint64_t identify(const dl_phdr_info& info, const std::string& file) {
   return id == 0 ? 1 : id;
 }
 
+constexpr const char* own_file = "/proc/self/exe";
+
+/// Its own name; /proc/self/exe would name whoever asks.
+std::string path_of_executable() {
+  std::array<char, 4096> path{};
+  const ssize_t length = readlink(own_file, path.data(), path.size());
+  return length > 0 ? std::string(path.data(), static_cast<std::size_t>(length)) : own_file;
+}
+
 int add_module(dl_phdr_info* info, std::size_t /*size*/, void* modules_pointer) {
   auto& modules = *static_cast<std::vector<Module>*>(modules_pointer);
   Module module;
@@ -80,13 +90,21 @@ int add_module(dl_phdr_info* info, std::size_t /*size*/, void* modules_pointer) 
     module.begin = std::min(module.begin, begin);
     module.end = std::max(module.end, begin + segment.p_memsz);
   }
-  module.file = module.executable ? "/proc/self/exe" : info->dlpi_name;
+  module.file = module.executable ? own_file : info->dlpi_name;
   module.id = identify(*info, module.file);
+  if (module.executable) module.file = path_of_executable();
+  module.name = short_name(module.file);
   if (module.end != 0) modules.push_back(std::move(module));
   return 0;
 }
 
 }  // namespace
+
+detail::ModuleName short_name(std::string_view file) {
+  detail::ModuleName name{};
+  file.substr(file.rfind('/') + 1).copy(name.data(), name.size() - 1);
+  return name;
+}
 
 std::vector<Module> list_modules() {
   std::vector<Module> modules;

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <rankpool/detail/code_address.hpp>
 
 namespace rankpool::task {
 
@@ -15,7 +18,10 @@ struct Module {
   std::uintptr_t end = 0;
   bool executable = false;
   std::string file;
+  detail::ModuleName name{};
 };
+
+detail::ModuleName short_name(std::string_view file);
 
 /// @returns the loaded modules.
 std::vector<Module> list_modules();

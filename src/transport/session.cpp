@@ -13,7 +13,7 @@ std::unique_ptr<boost::mpi::environment> start_mpi() {
   using boost::mpi::environment;
   if (environment::finalized()) {
     throw std::runtime_error(
-        "rankpool cannot start: MPI has been finalised, and cannot be initialised twice in one "
+        "rankpool: can't start: MPI has been finalised, and cannot be initialised twice in one "
         "process. Call rankpool before MPI_Finalize.");
   }
   if (environment::initialized()) return nullptr;
@@ -40,7 +40,7 @@ void MpiSession::require_thread_multiple() const {
   if (any_thread_may_call()) return;
   std::ostringstream text;
   text
-      << "rankpool::run() needs MPI_THREAD_MULTIPLE, but MPI was started with MPI_THREAD_"
+      << "rankpool: run() needs MPI_THREAD_MULTIPLE, but MPI was started with MPI_THREAD_"
       << (thread_level() == boost::mpi::threading::single     ? "SINGLE"
           : thread_level() == boost::mpi::threading::funneled ? "FUNNELED"
                                                               : "SERIALIZED")

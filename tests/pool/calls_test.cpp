@@ -1,6 +1,5 @@
 #include "pool/pool_test.hpp"
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <deque>
@@ -21,29 +20,11 @@ using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::MapOptions;
 using rankpool::Schedule;
 
-int square(int x) { return x * x; }
-double power(double base, int exponent) {
-  double product = 1;
-  for (int i = 0; i < exponent; ++i) product *= base;
-  return product;
-}
 long add3(int a, long b, short c) { return a + b + c; }
 int sum6(int a, int b, int c, int d, int e, int f) { return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f; }
 std::size_t length(const std::string& text) { return text.size(); }
 std::uint64_t my_index(int /*unused*/) { return rankpool::this_task::index(); }
 void write_number(const std::string& path, int number) { append_line(path, std::to_string(number)); }
-
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-std::vector<int> squares(int n) {
-  std::vector<int> all = numbers(n);
-  std::ranges::transform(all, all.begin(), square);
-  return all;
-}
 
 // --- one task --------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <functional>
 #include <map>
-#include <numeric>
 #include <set>
 #include <thread>
 #include <vector>
@@ -18,20 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::WorkerLost;
-
-int square(int x) { return x * x; }
-
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-std::vector<int> squares(int n) {
-  std::vector<int> all = numbers(n);
-  for (int& x : all) x *= x;
-  return all;
-}
 
 enum class Death : std::uint8_t {
   exit_0,

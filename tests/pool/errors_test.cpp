@@ -3,7 +3,6 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -16,14 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::RemoteError;
-
-int square(int x) { return x * x; }
-
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 template <class Task>
 std::exception_ptr error_of(const Task& task) {

@@ -8,9 +8,12 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <numeric>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -41,6 +44,28 @@ inline int run_cases(int argc, char** argv, const std::string& filter = "*", Poo
         return ran == 0 ? EXIT_FAILURE : status;
       },
       std::move(options));
+}
+
+inline int square(int x) { return x * x; }
+
+inline double power(double base, int exponent) {
+  double product = 1;
+  for (int i = 0; i < exponent; ++i) product *= base;
+  return product;
+}
+
+/// @returns 0, 1, ..., n - 1.
+inline std::vector<int> numbers(int n) {
+  std::vector<int> all(static_cast<std::size_t>(n));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+/// @returns the results of square() for them.
+inline std::vector<int> squares(int n) {
+  std::vector<int> all = numbers(n);
+  for (int& x : all) x = square(x);
+  return all;
 }
 
 /// A file that tasks on any rank of this machine append to.

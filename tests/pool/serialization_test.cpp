@@ -1,7 +1,6 @@
 // What is thrown while arguments and results become bytes and objects again.
 #include "pool/pool_test.hpp"
 
-#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <vector>
@@ -13,14 +12,6 @@ namespace {
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::RemoteError;
 using rankpool::SerializationError;
-
-int square(int x) { return x * x; }
-
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 enum class Fails : std::uint8_t { never, saving, loading };
 

@@ -44,8 +44,18 @@ expect_lines 1 '^refused: chunksize must be .*-2'
 what=RANKPOOL_LOG=info
 run_command env RANKPOOL_LOG=info RANKPOOL_PROCESES=4 "$app" 2
 expect_status 0
-expect_lines 1 '^rankpool: 2 executors, 1 ranks?, 1 nodes?:'
+expect_lines 1 '^rankpool: 2 executors, 1 rank, 1 node:'
 expect_lines 1 'did you mean'
+
+what='RANKPOOL_LOG=info and a name'
+run_command env RANKPOOL_LOG=info RANKPOOL_NAME=solver RANKPOOL_PROCESES=4 SLURM_CPUS_ON_NODE=6400 "$app" 64
+expect_status 0
+expect_lines 3 '^rankpool: solver: (the environment variable|64 executors will share|64 executors, 1 rank)'
+
+what='RANKPOOL_INLINE=1'
+run_command env RANKPOOL_INLINE=1 RANKPOOL_PROCESES=4 "$app"
+expect_status 0
+expect_lines 1 'did you mean RANKPOOL_PROCESSES'
 
 what=RANKPOOL_LOG=quiet
 run_command env RANKPOOL_LOG=quiet RANKPOOL_PROCESES=4 SLURM_CPUS_ON_NODE=6400 "$app" 64

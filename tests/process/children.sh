@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a task starts dies with it. Tasks may launch MPI programs, and the master programs of its own.
+# What a task starts dies with it. Tasks may launch MPI programs, and the master programs of its own; but no fork of
+# either is a second executor or a second master.
 . "$(dirname "$0")/harness.sh"
 
 # Told from all other sleeps by their length.
@@ -36,6 +37,23 @@ for way in $WAYS; do
   expect_lines 1 '^the pool goes on: 16$'
   expect_gone
 
+  run "$way" comes_back
+  expect_status 0
+  expect_lines 4 '^task [0-3] is alone$'
+  expect_lines 8 '^rankpool: .*come back out of the task' "$err"
+  expect_lines 1 '^12 of 12 are right$'
+  expect_lines 1 '^the pool goes on: 16$'
+  expect_gone
+
+  run "$way" uses_pool
+  expect_status 0
+  expect_lines 1 '^refused: rankpool: map was called in a fork'
+  expect_lines 1 '^the child ended with 9$'
+  expect_lines 1 'an exception ended the master: the child gives up$'
+  expect_lines 1 '^the other one ended with 1$'
+  expect_lines 1 '^the pool goes on: 16$'
+  expect_gone
+
   [ -n "$MPIEXEC" ] || continue
   root=
   [ "$(id -u)" -ne 0 ] || root=--allow-run-as-root
@@ -45,4 +63,19 @@ for way in $WAYS; do
   expect_lines 1 '^status 0$'
   expect_gone
 done
+
+RANKPOOL_INLINE=1 run alone comes_back
+expect_status 0
+expect_lines 1 '^12 of 12 are right$'
+
+run alone runs
+expect_status 7
+expect_lines 1 "^the child's run gave 7, the parent's 7\$"
+expect_gone
+
+run alone kills_zygote
+expect_status 0
+expect_lines 1 '^broken: .*the process that forks them was killed; .*memory'
+expect_lines 0 'ulimit'
+expect_gone
 finish

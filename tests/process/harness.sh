@@ -77,7 +77,9 @@ run_command() {
   status=$?
 }
 
+# Whatever came out, the library has named itself at most once in a line.
 expect_status() {
+  expect_lines 0 'rankpool: .*rankpool: '
   case $1 in
     error) [ "$status" -ge 1 ] && [ "$status" -lt 124 ] || complain "the status is $status, expected that of an error" ;;
     *) [ "$status" -eq "$1" ] || complain "the status is $status, expected $1" ;;

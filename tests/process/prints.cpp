@@ -27,6 +27,8 @@ void print_in_pieces(int task) {
   }
 }
 
+void print_wide(int task) { (task % 2 == 0 ? std::wcout : std::wclog) << L"wide task " << task << L'\n'; }
+
 std::string read_line() {
   std::string line;
   int character = 0;
@@ -46,6 +48,12 @@ int print(int argc, char** argv) {
   });
 }
 
+int wide(int argc, char** argv) {
+  std::ios_base::sync_with_stdio(false);
+  std::wcout << L"wcout before run\n";
+  return rankpool::run(argc, argv, [](rankpool::Pool& pool) { pool.map(print_wide, std::views::iota(0, 100)); });
+}
+
 int read(int argc, char** argv) {
   const std::string first = read_line();  // and stdio has read on
   return rankpool::run(argc, argv, [&first](rankpool::Pool& pool) {
@@ -61,5 +69,7 @@ int read(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return argc > 1 && std::string(argv[1]) == "read" ? read(argc, argv) : print(argc, argv);
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "wide") return wide(argc, argv);
+  return what == "read" ? read(argc, argv) : print(argc, argv);
 }

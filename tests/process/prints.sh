@@ -46,6 +46,11 @@ for way in $WAYS; do
   esac
   expect_gone
 
+  run "$way" wide
+  expect_status 0
+  expect_lines "$([ "$way" = alone ] && echo 1 || echo 3)" '^wcout before run$'
+  expect_lines 100 '^wide task [0-9]*$'
+
   what="$way read"
   # Not quoted: it is several words.
   # shellcheck disable=SC2046

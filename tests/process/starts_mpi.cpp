@@ -1,8 +1,11 @@
-// A program that makes MPI calls of its own, without a launcher.
+// A program that makes MPI calls of its own.
 //
-//   starts_mpi master | before
+//   starts_mpi master | before | funneled
 #include <mpi.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <ranges>
@@ -41,6 +44,30 @@ void start_in_master(rankpool::Pool& pool) {
   std::cout << "after: " << pool.map(square, std::views::iota(0, 8)).back() << '\n';
 }
 
+/// A child of the program lets the pool be.
+void use_in_child(std::optional<rankpool::Pool>& pool) {
+  std::cout.flush();
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      pool->map(square, std::views::iota(0, 10));
+    } catch (const std::logic_error& error) {
+      std::cout << "the child was refused: " << error.what() << std::endl;
+    }
+    pool.reset();
+    _exit(EXIT_SUCCESS);
+  }
+  waitpid(child, nullptr, 0);
+}
+
+int run_with_mpi_funneled(int argc, char** argv) {
+  int provided = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  const int status = rankpool::run(argc, argv, start_in_master);
+  MPI_Finalize();
+  return status;
+}
+
 int open_a_pool() {
   rankpool::prefork();
   int provided = 0;
@@ -51,6 +78,7 @@ int open_a_pool() {
     std::cout << "refused: " << error.what() << '\n';
   }
   if (std::optional<rankpool::Pool> pool = rankpool::Pool::open(boost::mpi::communicator(), {.processes = 2})) {
+    use_in_child(pool);
     std::cout << pool->processes() << " executors: " << pool->map(square, std::views::iota(0, 100)).back() << '\n';
   }
   MPI_Finalize();
@@ -60,6 +88,8 @@ int open_a_pool() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::string(argv[1]) == "before") return open_a_pool();
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "before") return open_a_pool();
+  if (what == "funneled") return run_with_mpi_funneled(argc, argv);
   return rankpool::run(argc, argv, start_in_master);
 }

@@ -1,8 +1,21 @@
 #!/bin/sh
 # layers.sh <project directory>
 # MPI is named in src/transport and src/launch alone; public headers know no more of it than the name of
-# boost::mpi::communicator; the scheduler and the wire know nothing of the other folders.
+# boost::mpi::communicator; each folder of src includes headers of itself, of include/rankpool, and of the folders below it.
 set -eu
+
+# folder: the folders, or single headers, of src that it may use
+layers='
+support:
+scheduler:
+wire:
+task:
+host: support task scheduler/chunking.hpp
+transport: wire
+master: host scheduler task transport wire
+worker: host transport wire
+launch: host master support task transport wire worker
+'
 
 cd "$1"
 failed=0
@@ -31,6 +44,23 @@ others=$(find src -mindepth 1 -maxdepth 1 -type d ! -name transport ! -name laun
 # shellcheck disable=SC2086  # a list of folders
 forbid 'MPI outside of src/transport and src/launch' "$mpi|boost::mpi" $others
 forbid 'MPI in a public header' "$mpi" include
-forbid 'src/scheduler uses another folder' '#include "(host|launch|master|task|transport|wire|worker)/' src/scheduler
-forbid 'src/wire uses another folder' '#include "(host|launch|master|scheduler|task|transport|worker)/' src/wire
+
+for folder in $(find src -mindepth 1 -maxdepth 1 -type d ! -name cmake -printf '%f\n' | sort); do
+  if ! line=$(printf '%s' "$layers" | grep "^$folder:"); then
+    echo "src/$folder has no line in the table of layers"
+    failed=1
+    continue
+  fi
+  allowed=$folder/
+  for other in ${line#*:}; do
+    case $other in
+      *.hpp) allowed="$allowed|$other" ;;
+      *) allowed="$allowed|$other/" ;;
+    esac
+  done
+  if grep -rnP --include='*.[ch]pp' "^#include \"(?!$allowed)" "src/$folder"; then
+    echo "src/$folder uses what is not below it"
+    failed=1
+  fi
+done
 exit "$failed"

@@ -55,12 +55,26 @@ TEST(CodeAddress, an_address_in_no_module_is_refused) {
 
 TEST(CodeAddress, unknown_modules_and_offsets_are_refused) {
   try {
-    (void)resolve({0x1234abcd, 16});
+    (void)resolve({0x1234abcd, 16, {"libelsewhere.so"}});
     FAIL() << "an unknown module was resolved";
   } catch (const rankpool::BinaryMismatch& error) {
-    EXPECT_NE(std::string(error.what()).find("0x1234abcd"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("'libelsewhere.so' (build 0x1234abcd)"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("no such library is loaded"), std::string::npos) << error.what();
   }
   EXPECT_THROW((void)resolve({rankpool::detail::executable_id(), std::uint64_t{1} << 46U}), rankpool::BinaryMismatch);
+}
+
+TEST(CodeAddress, another_build_of_a_library_is_told_by_its_file) {
+  CodeAddress address = address_of(dlsym(RTLD_DEFAULT, "_ZSt9terminatev"));
+  const std::string file = rankpool::detail::module_name(address.module);
+  EXPECT_EQ(address.name.data(), file.substr(file.rfind('/') + 1));
+  ++address.module;
+  try {
+    (void)resolve(address);
+    FAIL() << "another build was resolved";
+  } catch (const rankpool::BinaryMismatch& error) {
+    EXPECT_NE(std::string(error.what()).find("'" + file + "' is another one"), std::string::npos) << error.what();
+  }
 }
 
 TEST(CodeAddress, the_executable_is_named) {

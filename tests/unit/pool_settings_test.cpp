@@ -1,28 +1,133 @@
 #include "launch/pool_settings.hpp"
 
-#include <gtest/gtest.h>
-
+#include <cstddef>
 #include <initializer_list>
 #include <limits>
+#include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+
+#include <rankpool/rankpool.hpp>
 
 #include "host/lot.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using namespace rankpool::launch;  // NOLINT(google-build-using-namespace)
 using rankpool::PoolOptions;
+using rankpool::Schedule;
 using rankpool::Seconds;
-using rankpool::launch::PoolSettings;
 
-PoolSettings merged(const PoolOptions& options, std::initializer_list<const char*> environment = {}) {
-  std::vector<const char*> block(environment);
-  block.push_back(nullptr);
-  return rankpool::launch::merge(options, block.data());
+PoolSettings merged(const PoolOptions& options, std::initializer_list<const char*> variables) {
+  std::vector<const char*> environment(variables);
+  environment.push_back(nullptr);
+  return merge(options, environment.data());
+}
+
+int configured = 0;
+void configure(int value) { configured = value; }
+
+TEST(PoolSettings, without_options_and_variables_are_automatic) {
+  const PoolSettings settings = merged({}, {"HOME=/root"});
+  EXPECT_EQ(settings.error, "");
+  EXPECT_EQ(settings.name, "rankpool");
+  EXPECT_EQ(settings.max_attempts, 3U);
+  EXPECT_EQ(settings.processes + settings.threads_per_task + settings.max_tasks_per_child + settings.chunksize +
+                settings.test_nodes + settings.channel_bytes,
+            0U);
+  EXPECT_EQ(settings.schedule, Schedule::automatic);
+  EXPECT_FALSE(settings.timeout || settings.inline_tasks || settings.initializer);
+  EXPECT_EQ(settings.log, LogLevel::warning);
+  EXPECT_TRUE(settings.warnings.empty());
+}
+
+TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
+  const PoolSettings settings =
+      merged({}, {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+                  "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=4", "RANKPOOL_SCHEDULE=guided",
+                  "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info", "RANKPOOL_NAME=sweep",
+                  "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_COLOUR=red"});
+  EXPECT_EQ(settings.error, "");
+  EXPECT_EQ(settings.processes, 12U);
+  EXPECT_EQ(settings.threads_per_task, 2U);
+  EXPECT_EQ(settings.max_attempts, 1U);
+  EXPECT_EQ(settings.max_tasks_per_child, 10U);
+  EXPECT_EQ(settings.chunksize, 4U);
+  EXPECT_EQ(settings.schedule, Schedule::guided);
+  EXPECT_TRUE(settings.inline_tasks);
+  EXPECT_EQ(settings.test_nodes, 3U);
+  EXPECT_EQ(settings.log, LogLevel::info);
+  EXPECT_EQ(settings.name, "sweep");
+  EXPECT_EQ(settings.timeout, Seconds(2.5));
+  EXPECT_EQ(settings.channel_bytes, std::uint64_t{64} << 20U);
+  EXPECT_EQ(settings.warnings.size(), 1U);
+}
+
+TEST(PoolSettings, are_the_options_where_both_are_given) {
+  const PoolSettings settings =
+      merged({.max_attempts = 5, .max_tasks_per_child = 6, .name = "mine", .processes = 7, .threads_per_task = 8},
+             {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+              "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_NAME=sweep"});
+  EXPECT_EQ(settings.max_attempts, 5U);
+  EXPECT_EQ(settings.max_tasks_per_child, 6U);
+  EXPECT_EQ(settings.name, "mine");
+  EXPECT_EQ(settings.processes, 7U);
+  EXPECT_EQ(settings.threads_per_task, 8U);
+}
+
+TEST(PoolSettings, tell_what_is_wrong_with_an_option_or_a_variable) {
+  EXPECT_EQ(merged({.processes = -2}, {}).error, "processes must be 0 (automatic) or positive, not -2");
+  EXPECT_NE(merged({}, {"RANKPOOL_TIMEOUT=soon"}).error.find("RANKPOOL_TIMEOUT=soon"), std::string::npos);
+  EXPECT_NE(merged({.threads_per_task = std::uint64_t{1} << 32U}, {}).error.find("threads_per_task"),
+            std::string::npos);
+  EXPECT_NE(merged({}, {"RANKPOOL_MAX_ATTEMPTS=4294967296"}).error.find("max_attempts"), std::string::npos);
+}
+
+PoolSettings settings_with_initializer() {
+  return merged({.initializer = rankpool::bind(configure, 42),
+                 .max_tasks_per_child = 6,
+                 .name = "sweep",
+                 .processes = 7,
+                 .threads_per_task = 8},
+                {"RANKPOOL_TEST_NODES=3", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_INLINE=1"});
+}
+
+TEST(PoolSettings, that_other_ranks_need_arrive_there) {
+  const PoolSettings sent = settings_with_initializer();
+  const PoolSettings there = decode_settings(encode(sent));
+  EXPECT_EQ(there.error, "");
+  EXPECT_EQ(there.name, "sweep");
+  EXPECT_EQ(there.processes, 7U);
+  EXPECT_EQ(there.threads_per_task, 8U);
+  EXPECT_EQ(there.max_tasks_per_child, 6U);
+  EXPECT_EQ(there.test_nodes, 3U);
+  EXPECT_EQ(there.channel_bytes, std::uint64_t{64} << 20U);
+  EXPECT_TRUE(there.inline_tasks);
+  ASSERT_TRUE(sent.initializer && there.initializer);
+  EXPECT_EQ(there.initializer->kernel, sent.initializer->kernel);
+  EXPECT_EQ(there.initializer->module_name, sent.initializer->module_name);
+  EXPECT_FALSE(there.initializer->callable.empty());
+  EXPECT_EQ(there.initializer->callable, sent.initializer->callable);
+
+  const PoolSettings refused = merged({.processes = -2}, {});
+  EXPECT_EQ(decode_settings(encode(refused)).error, refused.error);
+  EXPECT_FALSE(decode_settings(encode(refused)).initializer);
+}
+
+TEST(PoolSettings, that_are_cut_short_are_refused) {
+  for (const PoolSettings& settings : {settings_with_initializer(), merged({}, {})}) {
+    const std::vector<std::byte> whole = encode(settings);
+    for (std::size_t n = 0; n < whole.size(); ++n) {
+      const std::vector<std::byte> part(whole.data(), whole.data() + n);
+      EXPECT_THROW((void)decode_settings(part), rankpool::detail::DecodeError) << n << " of " << whole.size();
+    }
+  }
 }
 
 TEST(PoolSettings, a_task_has_all_the_time_by_default) {
-  const PoolSettings settings = merged({});
+  const PoolSettings settings = merged({}, {});
   EXPECT_EQ(settings.error, "");
   EXPECT_EQ(settings.task_timeout, std::nullopt);
 }
@@ -34,7 +139,7 @@ TEST(PoolSettings, the_programs_task_timeout_beats_the_environments) {
 
 TEST(PoolSettings, a_task_timeout_that_makes_no_sense_is_an_error_that_names_it) {
   for (const double wrong : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    const std::string error = merged({.task_timeout = Seconds(wrong)}).error;
+    const std::string error = merged({.task_timeout = Seconds(wrong)}, {}).error;
     EXPECT_NE(error.find("task_timeout must be above 0, and is " + std::to_string(wrong)), std::string::npos) << error;
   }
   const std::string error = merged({}, {"RANKPOOL_TASK_TIMEOUT=0"}).error;

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include <rankpool/detail/task_output.hpp>
+
 namespace {
 std::atomic<int> omp_threads{0};  // NOLINT
 }
@@ -129,6 +131,23 @@ TEST(Surroundings, closing_descriptors_spares_those_outside_the_range) {
     _exit(right ? 0 : 1);
   });
   EXPECT_EQ(status, 0);
+}
+
+TEST(Surroundings, closed_standard_descriptors_are_opened_and_open_ones_kept) {
+  for (const bool closed_input : {false, true}) {
+    const int status = status_of([closed_input] {
+      struct stat before {};
+      struct stat after {};
+      fstat(STDERR_FILENO, &before);
+      if (closed_input) close(STDIN_FILENO);
+      close(STDOUT_FILENO);
+      rankpool::host::open_standard_descriptors();
+      const bool opened = write(STDOUT_FILENO, "lost", 4) == 4 && fcntl(STDIN_FILENO, F_GETFD) == 0;
+      fstat(STDERR_FILENO, &after);
+      _exit(opened && before.st_ino == after.st_ino && fcntl(3, F_GETFD) < 0 ? 0 : 1);
+    });
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST(Surroundings, stdin_is_empty_also_of_what_was_read_ahead) {
@@ -272,7 +291,7 @@ TEST(Surroundings, leaving_writes_what_stands_in_buffers_and_gives_the_status) {
 TEST(Surroundings, flushing_empty_buffers_is_cheap) {
   constexpr int rounds = 100000;
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < rounds; ++i) rankpool::host::flush_output();
+  for (int i = 0; i < rounds; ++i) rankpool::detail::flush_output();
   const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
   std::printf("flush_output: %.1f ns\n", taken.count() / rounds);
   EXPECT_LT(taken.count() / rounds, 10000.0) << "no system call belongs here";

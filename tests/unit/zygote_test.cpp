@@ -431,21 +431,20 @@ TEST(Zygote, nothing_printed_before_the_fork_appears_twice) {
   EXPECT_EQ(text, "onceonly");
 }
 
-TEST(Zygote, threads_at_the_fork_are_warned_of) {
-  testing::internal::CaptureStderr();
+TEST(Zygote, threads_at_the_fork_are_counted) {
+  EXPECT_EQ(Zygote::fork_now(executor_main).threads_at_fork(), 1);
   std::atomic<bool> stop{false};
   std::thread thread([&stop] {
     while (!stop) std::this_thread::sleep_for(1ms);
   });
-  { const Zygote zygote = Zygote::fork_now(executor_main); }
-  const std::string with_threads = testing::internal::GetCapturedStderr();
-  testing::internal::CaptureStderr();
-  { const Zygote zygote = Zygote::fork_now(executor_main, rankpool::host::ExecutorSignals::reset); }
-  const std::string with_mpi = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(Zygote::fork_now(executor_main).threads_at_fork(), 2);
   stop = true;
   thread.join();
-  EXPECT_NE(with_threads.find("threads already"), std::string::npos);
-  EXPECT_EQ(with_mpi, "");
+}
+
+TEST_F(ZygoteTest, a_fork_of_the_rank_has_no_zygote) {
+  EXPECT_EQ(exit_code_of([this] { return zygote.alive() ? 1 : 0; }), 0);
+  EXPECT_TRUE(zygote.alive());
 }
 
 /// A rank of its own process, with a zygote and an executor that has started a process; `run` is its life then.

@@ -35,7 +35,7 @@ class Pool;
 
 namespace detail {
 
-/// How a standard type travels; specialised in serialization.hpp. `Parts` is the TypeList of the types inside it.
+/// How a standard type travels; specialised in standard_*.hpp. `Parts` is the TypeList of the types inside it.
 template <class T>
 struct Standard {
   static constexpr bool supported = false;

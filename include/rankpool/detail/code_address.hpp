@@ -3,6 +3,7 @@
 /// addresses their modules were loaded at.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -10,10 +11,14 @@
 
 namespace rankpool::detail {
 
+/// A library's file name, without the folder, or as much of it as there is room for; zeros behind it.
+using ModuleName = std::array<char, 48>;
+
 /// A place in a loaded module (the executable or a shared library).
 struct CodeAddress {
   std::uint64_t module = 0;  ///< identity of the module's content; 0 in the null address
   std::uint64_t offset = 0;  ///< from where the module is loaded
+  ModuleName name = {};      ///< for whoever has not loaded it
 
   friend bool operator==(const CodeAddress&, const CodeAddress&) = default;
 };
@@ -28,7 +33,7 @@ RANKPOOL_API void snapshot_modules();
 RANKPOOL_API CodeAddress address_of(const void* address);
 
 /// Thread-safe.
-/// @throws BinaryMismatch when this process has not loaded the module.
+/// @throws BinaryMismatch when this process has not loaded the module in that build, naming it and the build it has.
 RANKPOOL_API const void* resolve(CodeAddress address);
 
 /// @returns the file of a module of the snapshot, or its id where it is unknown.

@@ -13,6 +13,7 @@
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/callable.hpp>
 #include <rankpool/detail/codec.hpp>
+#include <rankpool/detail/home_process.hpp>
 #include <rankpool/detail/task_output.hpp>
 
 namespace rankpool::detail {
@@ -54,8 +55,9 @@ class KernelFunctions {
 
   static void run(void* callable, const Chunk& chunk) {
     F& f = *static_cast<F*>(callable);
+    const HomeProcess home;
     const TaskOutput output;
-    for (std::uint64_t i = 0; i < chunk.count; ++i) run_task(f, input(chunk, i), output, *chunk.results);
+    for (std::uint64_t i = 0; i < chunk.count; ++i) run_task(f, input(chunk, i), home, output, *chunk.results);
   }
 
  private:
@@ -83,22 +85,30 @@ class KernelFunctions {
     return std::invoke(f, std::move(args)...);
   }
 
-  static void run_task(F& f, Bytes input, const TaskOutput& output, ResultWriter& results) {
+  static void leave_if_forked(HomeProcess home) noexcept {
+    if (!home.is_here()) [[unlikely]]
+      leave_forked_task();
+  }
+
+  static void run_task(F& f, Bytes input, HomeProcess home, const TaskOutput& output, ResultWriter& results) {
     bool returned = false;
     try {
       // What the task printed leaves before its result does: who has the result sees the text.
       if constexpr (std::is_void_v<R>) {
         static_cast<void>(call(f, input));
+        leave_if_forked(home);
         output.flush();
         results.commit(0);
       } else {
         const R result = call(f, input);
+        leave_if_forked(home);
         returned = true;
         const std::size_t bytes = encode_result(result, results);
         output.flush();
         results.commit(bytes);
       }
     } catch (...) {
+      leave_if_forked(home);
       output.flush();
       if (returned)
         results.fail_encoding();

@@ -1,0 +1,113 @@
+// What tasks print.
+#include "pool_face.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+/// Standard output is a pipe while it lives, and so is buffered by the block, as under mpirun.
+class PipedOutput {
+ public:
+  PipedOutput() : saved_(dup(STDOUT_FILENO)) {
+    std::fflush(stdout);
+    if (pipe(ends_.data()) != 0) throw std::runtime_error("no pipe");
+    dup2(ends_[1], STDOUT_FILENO);
+    static std::array<char, 4096> buffer;
+    std::setvbuf(stdout, buffer.data(), _IOFBF, buffer.size());
+    fcntl(ends_[0], F_SETFL, O_NONBLOCK);
+  }
+  PipedOutput(const PipedOutput&) = delete;
+  PipedOutput& operator=(const PipedOutput&) = delete;
+  ~PipedOutput() {
+    dup2(saved_, STDOUT_FILENO);
+    for (const int fd : {ends_[0], ends_[1], saved_}) close(fd);
+  }
+
+  /// What has come through since the last time.
+  std::string read() {
+    std::array<char, 256> text;
+    const ssize_t bytes = ::read(ends_[0], text.data(), text.size());
+    return bytes < 0 ? "" : std::string(text.data(), static_cast<std::size_t>(bytes));
+  }
+
+ private:
+  int saved_;
+  std::array<int, 2> ends_{};
+};
+
+PipedOutput* piped = nullptr;
+
+/// Prints in one task, and returns what came through of the tasks before it.
+std::string print_with_c(int task) {
+  std::string before = piped->read();
+  std::printf("task %d\n", task);
+  return before;
+}
+std::string print_with_cpp(int task) {
+  std::string before = piped->read();
+  std::cout << "task " << task << '\n';
+  return before;
+}
+[[noreturn]] void print_and_throw(int task) {
+  std::printf("task %d\n", task);
+  throw std::runtime_error("thrown");
+}
+
+}  // namespace
+
+TEST(TaskOutput, each_task_prints_before_the_next_one_runs) {
+  PipedOutput output;
+  piped = &output;
+  const rankpool::MapOptions one_chunk{.chunksize = 3};
+  EXPECT_EQ(serial_pool().map(print_with_c, {1, 2, 3}, one_chunk),
+            (std::vector<std::string>{"", "task 1\n", "task 2\n"}));
+  EXPECT_EQ(output.read(), "task 3\n");
+  EXPECT_EQ(serial_pool().map(print_with_cpp, {1, 2, 3}, one_chunk),
+            (std::vector<std::string>{"", "task 1\n", "task 2\n"}));
+  EXPECT_EQ(output.read(), "task 3\n");
+}
+
+TEST(TaskOutput, a_task_that_throws_prints_too) {
+  PipedOutput output;
+  EXPECT_THROW(serial_pool().map(print_and_throw, {1}), std::runtime_error);
+  EXPECT_EQ(output.read(), "task 1\n");
+}
+
+TEST(TaskOutput, cpp_streams_with_a_memory_of_their_own_are_flushed) {
+  struct Collecting : std::stringbuf {
+    int sync() override {
+      flushed += str();
+      str("");
+      return 0;
+    }
+    std::string flushed;
+  };
+  Collecting collecting;
+  collecting.sputn("x", 1);  // has memory from now on
+  std::streambuf* before = std::cout.rdbuf(&collecting);
+  static const Collecting* seen;
+  seen = &collecting;
+  const auto print = [](int task) {
+    std::string flushed = seen->flushed;
+    std::cout << task;
+    return flushed;
+  };
+  const auto results = serial_pool().map(print, {1, 2, 3}, {.chunksize = 3});
+  std::cout.rdbuf(before);
+  EXPECT_EQ(results, (std::vector<std::string>{"", "x1", "x12"}));
+  EXPECT_EQ(collecting.flushed, "x123");
+}
