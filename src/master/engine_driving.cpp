@@ -1,4 +1,5 @@
 // Who drives the engine, and what the driver does beside delivering results.
+#include <system_error>
 #include <utility>
 
 #include <rankpool/errors.hpp>
@@ -163,7 +164,11 @@ void Engine::attend(Lock& lock) {
 void Engine::wake_background() {
   if (!options_.background) return;
   if (!background_.joinable()) {
-    background_ = std::jthread([this](const std::stop_token& stop) { drive_in_background(stop); });
+    try {
+      background_ = std::jthread([this](const std::stop_token& stop) { drive_in_background(stop); });
+    } catch (const std::system_error&) {
+      options_.background = false;  // no thread to be had: callbacks come when somebody waits
+    }
   } else if (background_sleeps_) {
     background_work_.notify_one();
   }
