@@ -256,7 +256,7 @@ TEST(StopRequested, turns_true_when_the_calls_time_is_over) {
 TEST(StopRequested, turns_true_when_a_running_call_is_cancelled) {
   const ScratchFile file;
   auto call =
-      pool().map_async(rankpool::bind(run_until_asked, file.path()), numbers(pool().processes()), {.chunksize = 1});
+      pool().map_async(rankpool::bind(run_until_asked, file.path()), numbers(1 + pool().processes()), {.chunksize = 1});
   const auto heard = [&file](int what) { return file.numbers<std::multiset<int>>().count(what); };
   EXPECT_TRUE(eventually([&] { return heard(1) >= 1; }));
   EXPECT_TRUE(call.cancel());

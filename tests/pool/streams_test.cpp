@@ -143,7 +143,9 @@ TEST(Imap, as_outcomes_never_throws_for_a_task) {
   int i = 0;
   for (const auto& outcome : pool().imap(fail_at_thirds, numbers(30), {.chunksize = 7}).outcomes()) {
     EXPECT_EQ(outcome.has_value(), i % 3 != 1) << i;
-    if (outcome) EXPECT_EQ(*outcome, i);
+    if (outcome) {
+      EXPECT_EQ(*outcome, i);
+    }
     ++i;
   }
   EXPECT_EQ(i, 30);
