@@ -51,7 +51,8 @@ consteval bool explain_master() {
 /// @throws std::logic_error inside a task. All that keeps a pool from starting is printed and gives a status other
 ///   than 0.
 template <class Master>
-int run(int argc, char** argv, Master&& master, PoolOptions options = {}) {
+[[nodiscard("return run()'s status from main()")]] int run(int argc, char** argv, Master&& master,
+                                                           PoolOptions options = {}) {
   if constexpr (detail::explain_master<Master>()) {
     const auto status_of = [&master](Pool& pool) -> int {
       if constexpr (std::is_void_v<std::invoke_result_t<Master&, Pool&>>) {

@@ -49,6 +49,9 @@ template <class Work>
 int status_of(const std::string& what, const Work& work) {
   try {
     return work();
+  } catch (const RemoteError& error) {
+    ExitGuard::stay_for_exit();
+    print_error(what, "of a task: " + error.describe());
   } catch (const std::exception& error) {
     ExitGuard::stay_for_exit();
     print_error(what, error.what());

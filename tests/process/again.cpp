@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
   int status = rankpool::run(argc, argv, report, {.name = "first", .processes = 2});
   status += rankpool::run(argc, argv, report, {.name = "second", .processes = 1});
   // One that fails keeps nobody from the next.
-  rankpool::run(argc, argv, [](rankpool::Pool&) { throw std::runtime_error("the third gives up"); }, {.name = "third"});
+  (void)rankpool::run(argc, argv, [](rankpool::Pool&) { throw std::runtime_error("the third gives up"); },
+                      {.name = "third"});
   status += rankpool::run(argc, argv, report, {.name = "fourth", .processes = 3});
   std::cout << "after run" << std::endl;
   return status;

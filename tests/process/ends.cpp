@@ -72,13 +72,6 @@ int thread_exits_while_the_master_sleeps() {
   return 1;
 }
 
-/// The exit and the end of run() meet, in either order.
-int thread_exits_at_the_masters_end() {
-  exit_in_a_thread([] { return true; }).detach();
-  std::this_thread::sleep_for(1ms);
-  return 5;
-}
-
 /// Ends the program that it is brought into.
 struct Exits {
   template <class Archive>
@@ -171,7 +164,6 @@ int end(rankpool::Pool& pool, const std::string& how, const std::string& directo
   if (how == "exit_during_a_map") return exit_during_a_map(pool, directory);
   if (how == "thread_exits_during_a_map") return thread_exits_during_a_map(pool, directory);
   if (how == "thread_exits_while_the_master_sleeps") return thread_exits_while_the_master_sleeps();
-  if (how == "thread_exits_at_the_masters_end") return thread_exits_at_the_masters_end();
   if (how == "exit_in_a_result") pool.map(make_exits, {1, 2, 3});
   if (how == "exit_in_a_task") pool.apply(exit_in_a_task, 5);
   if (how == "last") map_long_tasks(pool, directory);

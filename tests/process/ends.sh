@@ -24,7 +24,6 @@ for way in $WAYS; do
   for _ in $([ "$way" = alone ] && seq 10 || echo once); do
     ends "$way" 5 thread_exits_during_a_map
     ends "$way" 5 thread_exits_while_the_master_sleeps
-    ends "$way" 5 thread_exits_at_the_masters_end
   done
   ends "$way" 5 exit_in_a_result
 done
