@@ -107,18 +107,22 @@ class Pool {
   auto map(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
     return detail::map<detail::Keep::values>(core(), "map", options, f, r1, r2);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3>
   auto map(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
     return detail::map<detail::Keep::values>(core(), "map", options, f, r1, r2, r3);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
   auto map(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
     return detail::map<detail::Keep::values>(core(), "map", options, f, r1, r2, r3, r4);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
   auto map(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
     return detail::map<detail::Keep::values>(core(), "map", options, f, r1, r2, r3, r4, r5);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
             detail::input R6>
   auto map(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
@@ -142,6 +146,7 @@ class Pool {
   auto starmap(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::starmap<detail::Keep::values>(core(), "starmap", options, f, range);
   }
+  /// @overload
   template <class F, class T>
   requires(!std::same_as<T, detail::arguments_of_t<F>>) auto starmap(const F& f, std::initializer_list<T> elements,
                                                                      const MapOptions& options = {}) {
@@ -162,31 +167,38 @@ class Pool {
   auto map_outcomes(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, range);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2>
   auto map_outcomes(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, r1, r2);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3>
   auto map_outcomes(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, r1, r2, r3);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
   auto map_outcomes(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, r1, r2, r3, r4);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
   auto map_outcomes(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, r1, r2, r3, r4, r5);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
             detail::input R6>
   auto map_outcomes(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
     return detail::map<detail::Keep::outcomes>(core(), "map_outcomes", options, f, r1, r2, r3, r4, r5, r6);
   }
+  /// @overload
   template <class F, class T>
   auto map_outcomes(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
     return detail::map_list<detail::Keep::outcomes>(core(), "map_outcomes", options, f, elements);
   }
+  /// @overload
   template <detail::takes_one F>
   auto map_outcomes(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
     return detail::map_list<detail::Keep::outcomes>(core(), "map_outcomes", options, f, elements.list);
@@ -197,12 +209,14 @@ class Pool {
   auto starmap_outcomes(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::starmap<detail::Keep::outcomes>(core(), "starmap_outcomes", options, f, range);
   }
+  /// @overload
   template <class F, class T>
   requires(!std::same_as<T, detail::arguments_of_t<F>>) auto starmap_outcomes(const F& f,
                                                                               std::initializer_list<T> elements,
                                                                               const MapOptions& options = {}) {
     return detail::starmap<detail::Keep::outcomes>(core(), "starmap_outcomes", options, f, elements);
   }
+  /// @overload
   template <detail::has_signature F>
   auto starmap_outcomes(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements,
                         const MapOptions& options = {}) {
@@ -443,6 +457,7 @@ class Pool {
   /// @returns the number of executors, on all hosts. Python: the argument `processes`.
   [[nodiscard]] int processes() const { return core("processes").processes(); }
 
+  /// @returns where the pool is in its life; from any thread at any time. Python: none.
   [[nodiscard]] PoolState state() const { return core("state").state(); }
 
   /// @returns PoolOptions::name.

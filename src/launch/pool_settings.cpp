@@ -94,6 +94,7 @@ PoolSettings decode_settings(const std::vector<std::byte>& bytes) {
   PoolSettings settings;
   detail::InputArchive archive(bytes);
   transfer(archive, settings);
+  archive.finish();
   return settings;
 }
 

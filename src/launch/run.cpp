@@ -51,7 +51,7 @@ int status_of(const std::string& what, const Work& work) {
     return work();
   } catch (const RemoteError& error) {
     ExitGuard::stay_for_exit();
-    print_error(what, "of a task: " + error.describe());
+    print_error(what, error.describe());
   } catch (const std::exception& error) {
     ExitGuard::stay_for_exit();
     print_error(what, error.what());

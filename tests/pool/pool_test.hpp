@@ -72,7 +72,7 @@ inline std::vector<int> squares(int n) {
 class ScratchFile {
  public:
   ScratchFile() {
-    char name[] = "/tmp/rankpool-test-XXXXXX";
+    char name[] = "/tmp/scratch-of-a-test-XXXXXX";
     const int file = mkstemp(name);
     if (file < 0) throw std::runtime_error("no scratch file in /tmp");
     ::close(file);

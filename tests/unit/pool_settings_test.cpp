@@ -116,13 +116,16 @@ TEST(PoolSettings, that_other_ranks_need_arrive_there) {
   EXPECT_FALSE(decode_settings(encode(refused)).initializer);
 }
 
-TEST(PoolSettings, that_are_cut_short_are_refused) {
+TEST(PoolSettings, that_are_cut_short_or_too_long_are_refused) {
   for (const PoolSettings& settings : {settings_with_initializer(), merged({}, {})}) {
     const std::vector<std::byte> whole = encode(settings);
     for (std::size_t n = 0; n < whole.size(); ++n) {
       const std::vector<std::byte> part(whole.data(), whole.data() + n);
       EXPECT_THROW((void)decode_settings(part), rankpool::detail::DecodeError) << n << " of " << whole.size();
     }
+    std::vector<std::byte> longer = whole;
+    longer.push_back(std::byte{0});
+    EXPECT_THROW((void)decode_settings(longer), rankpool::detail::DecodeError);
   }
 }
 
