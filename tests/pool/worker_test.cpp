@@ -50,6 +50,9 @@ class EchoHost final : public host::Host {
 
   void post(const host::Lot& lot) override { lots.push_back(lot); }
   void retract(host::LotId lot) override { retracted.push_back(lot); }
+  [[nodiscard]] bool has_begun(host::LotId lot) const override {
+    return std::ranges::find(lots, lot, &host::Lot::id) == lots.end();
+  }
 
   bool poll(host::HostListener& listener) override {
     bool any = !retracted.empty();
