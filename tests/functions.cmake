@@ -15,7 +15,7 @@ set(RANKPOOL_TEST_ENVIRONMENT
   OMPI_MCA_odls_base_sigkill_timeout=0
   ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:allocator_may_return_null=0
   UBSAN_OPTIONS=print_stacktrace=1
-  TSAN_OPTIONS=handle_segv=0:handle_abort=0:die_after_fork=0)
+  TSAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:die_after_fork=0)
 
 # rankpool_add_test(<name> [LABEL ci|long] [TIMEOUT <seconds>] [PROCESSORS <n>] [RUN_SERIAL] [ENVIRONMENT <VAR=value>...]
 #                   COMMAND <command>...)

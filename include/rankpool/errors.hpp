@@ -34,8 +34,11 @@ class RANKPOOL_API Error {
   [[nodiscard]] virtual const char* what() const noexcept = 0;
 
  protected:
+  /// For classes of errors.
   Error() = default;
+  /// Does not throw.
   Error(const Error&) = default;
+  /// Does not throw.
   Error& operator=(const Error&) = default;
 };
 
@@ -85,12 +88,16 @@ class RANKPOOL_API RemoteError : public virtual Error {
   [[nodiscard]] std::string describe() const;
 
  protected:
+  /// For classes of errors: an error of the task that `report` tells of.
   explicit RemoteError(detail::RemoteReport report)
       : report_(std::make_shared<const detail::RemoteReport>(std::move(report))) {}
   // Copies only: a moved-from exception would have no report.
+  /// Does not throw; there is no move.
   RemoteError(const RemoteError&) = default;
+  /// Does not throw; there is no move.
   RemoteError& operator=(const RemoteError&) = default;
 
+  /// @returns what what() gives.
   [[nodiscard]] const char* text() const noexcept { return report_->text.c_str(); }
 
  private:

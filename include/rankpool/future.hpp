@@ -68,7 +68,7 @@ struct FutureAccess;
 template <class R>
 class Future {
  public:
-  using value_type = R;
+  using value_type = R;  ///< what the call gives
   /// What get() gives of a future with a name.
   using Reference = std::conditional_t<std::is_void_v<R>, void, std::add_lvalue_reference_t<const R>>;
 
@@ -85,8 +85,7 @@ class Future {
 
   /// Waits for the result. May be called again, and gives the same. Mirrors `AsyncResult.get()`, `Future.result()`.
   /// @returns the result, which lives as long as a handle on the call does; nothing for `void`.
-  /// @throws the task's error (see Remote, WorkerLost), for `map_async` that of the lowest index; CancelledError when
-  /// it
+  /// @throws the task's error (see Remote, WorkerLost), for `map_async` that of the lowest index; CancelledError when it
   ///   was cancelled or the pool terminated; TimeoutError when the call's own `timeout` passed; BrokenPool.
   Reference get() const& {
     state().await(std::nullopt);
@@ -109,6 +108,9 @@ class Future {
     require_within(timeout);
     return look();
   }
+  /// The same for a future without a name: the result is moved out, as by get() of one.
+  /// @param timeout in seconds; 0 and less: don't wait.
+  /// @throws TimeoutError when the time has passed; then the future still has its result to come.
   R get(Seconds timeout) && {
     require_within(timeout);
     return take();
@@ -124,8 +126,9 @@ class Future {
 
   // --- what has become of it ----------------------------------------------------------------------------------------
 
-  /// @returns whether the call has ended and its callbacks have run; in its own callbacks, true. Doesn't block. Mirrors
-  ///   `AsyncResult.ready()`, `Future.done()`.
+  /// @returns whether the call has ended and its callbacks have run; in its own callbacks, true. Doesn't block, and
+  ///   doesn't drive the pool: see Pool::open for MPI below MPI_THREAD_MULTIPLE. Mirrors `AsyncResult.ready()`,
+  ///   `Future.done()`.
   [[nodiscard]] bool ready() const { return state().settled(); }
 
   /// @returns whether the call ended without an error. Mirrors `AsyncResult.successful()`.
@@ -143,7 +146,9 @@ class Future {
     return state_->error();
   }
 
+  /// The same, but waits no longer than the given time. Mirrors `Future.exception(timeout)`.
   /// @param timeout in seconds.
+  /// @returns the call's error; null when there is none.
   /// @throws TimeoutError when the time has passed.
   [[nodiscard]] std::exception_ptr exception(Seconds timeout) const {
     require_within(timeout);
@@ -169,7 +174,7 @@ class Future {
   /// `callback` and `error_callback` of `apply_async` and `map_async`, and `Future.add_done_callback`.
   ///
   /// Several run in the order in which they were added. They run one at a time in the thread that drives the pool, also
-  /// while all others sleep, and should be short; they may start calls, add callbacks, cancel, and terminate the pool.
+  /// while all others sleep (but see Pool::open for MPI below MPI_THREAD_MULTIPLE), and should be short; they may start calls, add callbacks, cancel, and terminate the pool.
   /// Where the call had ended before, the callback runs at once in this thread. What a callback throws is printed to
   /// stderr, and changes nothing. A callback is destroyed once one of the two has run.
   ///
@@ -182,6 +187,7 @@ class Future {
     add(std::move(on_value), std::move(on_error));
     return *this;
   }
+  /// The same for a future without a name: `pool.submit(f).then(print).get()` moves the result out.
   template <class OnValue = detail::NoCallback, class OnError = detail::NoCallback>
   Future then(OnValue on_value, OnError on_error = {}) && {
     add(std::move(on_value), std::move(on_error));
@@ -257,6 +263,7 @@ struct FutureAccess {
 /// Futures of the same call have the same hash, so that a map can tell which input a finished future belongs to.
 template <class R>
 struct std::hash<rankpool::Future<R>> {
+  /// @returns the hash; futures that refer to no call have the same one.
   std::size_t operator()(const rankpool::Future<R>& future) const noexcept {
     return std::hash<const void*>{}(future.valid() ? &rankpool::detail::FutureAccess::state(future) : nullptr);
   }

@@ -25,9 +25,11 @@ struct Kernel;
 /// @throws std::invalid_argument when a negative number is given; the pool adds the option's name to the message.
 class Count {
  public:
+  /// 0: automatic.
   constexpr Count() = default;
 
   // NOLINTBEGIN(google-explicit-constructor): options read like Python's keywords
+  /// @param count any integer but a bool; a negative one is refused where it is used.
   template <std::integral Integer>
   requires(!std::same_as<Integer, bool>) constexpr Count(Integer count)
       : negative_(count < 0), value_(negative_ ? magnitude(count) : static_cast<std::uint64_t>(count)) {}

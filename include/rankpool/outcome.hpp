@@ -27,8 +27,9 @@ class [[nodiscard]] Outcome {
                 "rankpool: an outcome holds a value: name the type without const and &.");
 
  public:
-  using value_type = R;
+  using value_type = R;  ///< what the task returns
 
+  /// Neither a value nor an error.
   Outcome() noexcept = default;
 
   /// @param value what the task returned.
@@ -54,10 +55,12 @@ class [[nodiscard]] Outcome {
     require_value();
     return **this;
   }
+  /// @overload
   [[nodiscard]] const R& value() const& {
     require_value();
     return **this;
   }
+  /// @overload
   [[nodiscard]] R&& value() && {
     require_value();
     return *std::move(*this);
@@ -65,10 +68,13 @@ class [[nodiscard]] Outcome {
 
   /// @returns the value; only when has_value().
   [[nodiscard]] R& operator*() & noexcept { return *std::get_if<value_index>(&state_); }
+  /// @overload
   [[nodiscard]] const R& operator*() const& noexcept { return *std::get_if<value_index>(&state_); }
+  /// @overload
   [[nodiscard]] R&& operator*() && noexcept { return std::move(*std::get_if<value_index>(&state_)); }
   /// @returns where the value is; null when there is none.
   [[nodiscard]] R* operator->() noexcept { return std::get_if<value_index>(&state_); }
+  /// @overload
   [[nodiscard]] const R* operator->() const noexcept { return std::get_if<value_index>(&state_); }
 
   /// @returns the task's error; null when there is a value.
@@ -97,8 +103,9 @@ class [[nodiscard]] Outcome {
 template <>
 class [[nodiscard]] Outcome<void> {
  public:
-  using value_type = void;
+  using value_type = void;  ///< what the task returns
 
+  /// Neither a good end nor an error: like that of a task that has not ended.
   Outcome() noexcept = default;
 
   /// @returns the outcome of a task that ended well.

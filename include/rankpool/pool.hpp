@@ -52,7 +52,9 @@ class Pool {
   /// For the library and for tests: a pool in front of `core`.
   explicit Pool(std::shared_ptr<detail::PoolCore> core) : core_(std::move(core)) {}
 
+  /// The other one is no pool any more: its calls throw PoolClosed.
   Pool(Pool&& other) noexcept : core_(std::move(other.core_)) {}
+  /// Ends the pool that was here as the destructor does; the other one is no pool any more.
   Pool& operator=(Pool&& other) noexcept {
     if (this != &other) {
       finish();
@@ -69,6 +71,15 @@ class Pool {
   /// Makes a pool in a program that starts MPI itself. Collective over `communicator`: the root gets the pool; the
   /// other ranks serve tasks inside until the pool is closed, and then get an empty optional and go on. Call prefork()
   /// before MPI_Init.
+  ///
+  /// Where MPI was started with less than MPI_THREAD_MULTIPLE, the pool calls MPI only in the thread that opened it,
+  /// and only inside calls on the pool and its futures and streams; it starts no thread of its own. So
+  /// - calls start and advance, and callbacks run, while that thread waits in the pool: in a blocking call, `get()`,
+  ///   `wait()`, as_completed() or a stream. A loop that only asks ready() never ends;
+  /// - in other threads all that would make the pool work throws std::logic_error that names MPI_THREAD_MULTIPLE, also
+  ///   where the threads take turns as MPI_THREAD_SERIALIZED has it. They may look at what is ready, add callbacks, drop
+  ///   futures and streams, and close() the pool. Destroy the pool in the thread that opened it.
+  ///
   /// @param communicator the ranks of the pool; the pool uses a duplicate. Not an intercommunicator.
   /// @param options the root's count.
   /// @param root the rank that gets the pool.
@@ -90,9 +101,10 @@ class Pool {
   // --- a task per element -------------------------------------------------------------------------------------------
 
   /// Runs `f(element)` for every element of a range. Mirrors `Pool.map`.
-  /// @param range any input range: a container, a span, a view, a generator; walked in the calling thread only, once,
-  /// and
+  /// @param f what each element is given to: see the class.
+  /// @param range any input range: a container, a span, a view, a generator; walked in the calling thread only, once, and
   ///   not moved from. Its elements must travel; string literals do as std::string.
+  /// @param options of this call.
   /// @returns the results in the range's order, as std::vector<R>; nothing for a void function.
   /// @throws the error of the lowest index among the tasks that failed, once all have ended; map_outcomes keeps the
   ///   others' results.
@@ -241,38 +253,47 @@ class Pool {
   }
 
   /// Starts map() and returns at once. Mirrors `Pool.map_async`.
+  /// @param f as in map().
   /// @param range walked to its end before the call returns, and not needed afterwards. What it throws, the call does.
+  /// @param options of this call.
   /// @returns Future<std::vector<R>>, or Future<void> for a void function: the results in the range's order, or the
   ///   error of the lowest index, once all tasks have ended.
   template <class F, class Range>
   auto map_async(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, range);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2>
   auto map_async(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3>
   auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
   auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
   auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4, r5);
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
             detail::input R6>
   auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
     return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4, r5, r6);
   }
+  /// @overload
   template <class F, class T>
   auto map_async(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
     return detail::map_list<detail::Keep::future>(core(), "map_async", options, f, elements);
   }
+  /// @overload
   template <detail::takes_one F>
   auto map_async(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
     return detail::map_list<detail::Keep::future>(core(), "map_async", options, f, elements.list);
@@ -283,12 +304,14 @@ class Pool {
   auto starmap_async(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::starmap<detail::Keep::future>(core(), "starmap_async", options, f, range);
   }
+  /// @overload
   template <class F, class T>
   requires(!std::same_as<T, detail::arguments_of_t<F>>) auto starmap_async(const F& f,
                                                                            std::initializer_list<T> elements,
                                                                            const MapOptions& options = {}) {
     return detail::starmap<detail::Keep::future>(core(), "starmap_async", options, f, elements);
   }
+  /// @overload
   template <detail::has_signature F>
   auto starmap_async(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements,
                      const MapOptions& options = {}) {
@@ -303,10 +326,12 @@ class Pool {
   ///
   ///     for (double energy : pool.imap(simulate, parameters)) std::cout << energy << '\n';
   ///
+  /// @param f as in map().
   /// @param range any input range, also an endless one; walked once, no further ahead of the reader than
   ///   MapOptions::buffersize says, and only in the threads that call this and read the stream. An rvalue is moved into
   ///   the stream; a range with a name is referred to, and must live as long as the stream. What it throws is thrown in
   ///   its place by the stream, as is what the serialization of its elements throws.
+  /// @param options of this call; `buffersize` is for streams.
   /// @returns a ResultStream<R>, an input range with `next()`; dropping it cancels what has not started. It may be read
   ///   in another thread than this.
   template <class F, class Range>
@@ -319,21 +344,25 @@ class Pool {
   auto imap(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3>
   auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
                                               std::forward<R3>(r3));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
   auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
                                               std::forward<R3>(r3), std::forward<R4>(r4));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
   auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
                                               std::forward<R3>(r3), std::forward<R4>(r4), std::forward<R5>(r5));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
             detail::input R6>
   auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
@@ -347,6 +376,7 @@ class Pool {
   auto imap(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, detail::copy_of_list(elements));
   }
+  /// @overload
   template <detail::takes_one F>
   auto imap(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
     return detail::imap<detail::Order::input>(core(), "imap", options, f, detail::copy_of_list(elements.list));
@@ -357,27 +387,32 @@ class Pool {
   auto imap_unordered(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<Range>(range));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2>
   auto imap_unordered(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
                                                 std::forward<R2>(r2));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3>
   auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
                                                 std::forward<R2>(r2), std::forward<R3>(r3));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
   auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
                                                 std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
   auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
                                                 std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4),
                                                 std::forward<R5>(r5));
   }
+  /// @overload
   template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
             detail::input R6>
   auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6,
@@ -386,10 +421,12 @@ class Pool {
                                                 std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4),
                                                 std::forward<R5>(r5), std::forward<R6>(r6));
   }
+  /// @overload
   template <class F, class T>
   auto imap_unordered(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, detail::copy_of_list(elements));
   }
+  /// @overload
   template <detail::takes_one F>
   auto imap_unordered(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
     return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f,
@@ -402,11 +439,13 @@ class Pool {
   auto istarmap(const F& f, Range&& range, const MapOptions& options = {}) {
     return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, std::forward<Range>(range));
   }
+  /// @overload
   template <class F, class T>
   requires(!std::same_as<T, detail::arguments_of_t<F>>) auto istarmap(const F& f, std::initializer_list<T> elements,
                                                                       const MapOptions& options = {}) {
     return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, detail::copy_of_list(elements));
   }
+  /// @overload
   template <detail::has_signature F>
   auto istarmap(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements, const MapOptions& options = {}) {
     return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, detail::copy_of_list(elements));
@@ -418,6 +457,7 @@ class Pool {
     return detail::istarmap<detail::Order::arrival>(core(), "istarmap_unordered", options, f,
                                                     std::forward<Range>(range));
   }
+  /// @overload
   template <class F, class T>
   requires(!std::same_as<T, detail::arguments_of_t<F>>) auto istarmap_unordered(const F& f,
                                                                                 std::initializer_list<T> elements,
@@ -425,6 +465,7 @@ class Pool {
     return detail::istarmap<detail::Order::arrival>(core(), "istarmap_unordered", options, f,
                                                     detail::copy_of_list(elements));
   }
+  /// @overload
   template <detail::has_signature F>
   auto istarmap_unordered(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements,
                           const MapOptions& options = {}) {
@@ -444,6 +485,7 @@ class Pool {
 
   /// Stops at once: kills running tasks and cancels the rest; their calls throw CancelledError. Mirrors
   /// `Pool.terminate`.
+  /// @throws std::logic_error in a thread that may not call MPI: see open().
   void terminate() { core("terminate").terminate(); }
 
   /// Closes, and joins unless told not to wait. Mirrors `Executor.shutdown`.

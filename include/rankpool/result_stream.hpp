@@ -133,8 +133,7 @@ class OutcomeStream;
 /// then followed by the end:
 /// - what the range throws, or the serialization of one of its elements, after the results of all elements drawn before
 ///   it;
-/// - why the call ended early: TimeoutError (MapOptions::timeout), CancelledError (terminate(), shutdown()),
-/// BrokenPool.
+/// - why the call ended early: TimeoutError (MapOptions::timeout), CancelledError (terminate(), shutdown()), BrokenPool.
 ///   Results that had come are given before it; in input order, those up to the first one missing.
 ///
 /// At the end it stays at the end. A stream made without arguments, or moved from, is at the end.
@@ -151,8 +150,8 @@ class [[nodiscard]] ResultStream {
   using As = detail::AsValue<R>;
 
  public:
-  using value_type = typename As::value_type;
-  using iterator = detail::StreamIterator<R, As>;
+  using value_type = typename As::value_type;  ///< an item
+  using iterator = detail::StreamIterator<R, As>;  ///< an input iterator
 
   /// At its end.
   ResultStream() noexcept = default;
@@ -160,7 +159,9 @@ class [[nodiscard]] ResultStream {
   /// For the library: the stream that `reader` reads.
   explicit ResultStream(std::shared_ptr<detail::StreamReader<R>> reader) noexcept : reader_(std::move(reader)) {}
 
+  /// The other stream is at its end then.
   ResultStream(ResultStream&&) noexcept = default;
+  /// Drops the stream that was here; the other one is at its end then.
   ResultStream& operator=(ResultStream&&) noexcept = default;
   ResultStream(const ResultStream&) = delete;
   ResultStream& operator=(const ResultStream&) = delete;
@@ -177,7 +178,10 @@ class [[nodiscard]] ResultStream {
   typename As::Next next(Seconds timeout) { return detail::take_next<As>(reader_.get(), timeout); }
 
   /// Goes on to the next item: a second loop begins where the first one was left.
+  /// @returns an iterator there.
+  /// @throws as its `++` does.
   iterator begin() { return iterator(reader_.get()); }
+  /// @returns what the iterators are compared with.
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
   /// The same stream with each item as its value or error. Each item is seen through one of the two, whichever asks
@@ -200,8 +204,8 @@ class [[nodiscard]] OutcomeStream {
   using As = detail::AsOutcome<R>;
 
  public:
-  using value_type = Outcome<R>;
-  using iterator = detail::StreamIterator<R, As>;
+  using value_type = Outcome<R>;  ///< an item
+  using iterator = detail::StreamIterator<R, As>;  ///< an input iterator
 
   /// At its end.
   OutcomeStream() noexcept = default;
@@ -209,7 +213,9 @@ class [[nodiscard]] OutcomeStream {
   /// For the library: the stream that `reader` reads.
   explicit OutcomeStream(std::shared_ptr<detail::StreamReader<R>> reader) noexcept : reader_(std::move(reader)) {}
 
+  /// The other stream is at its end then.
   OutcomeStream(OutcomeStream&&) noexcept = default;
+  /// Drops the stream that was here; the other one is at its end then.
   OutcomeStream& operator=(OutcomeStream&&) noexcept = default;
   OutcomeStream(const OutcomeStream&) = delete;
   OutcomeStream& operator=(const OutcomeStream&) = delete;
@@ -226,7 +232,10 @@ class [[nodiscard]] OutcomeStream {
   std::optional<Outcome<R>> next(Seconds timeout) { return detail::take_next<As>(reader_.get(), timeout); }
 
   /// Goes on to the next item: a second loop begins where the first one was left.
+  /// @returns an iterator there.
+  /// @throws as its `++` does.
   iterator begin() { return iterator(reader_.get()); }
+  /// @returns what the iterators are compared with.
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:

@@ -1,5 +1,5 @@
 /// @file
-/// Starting: one `run()` makes a program parallel, from `./app` to a Slurm job.
+/// Starting: one `run()` makes a program parallel, on a laptop as in a Slurm job.
 #pragma once
 
 #include <functional>

@@ -34,8 +34,8 @@ enum class When : std::uint8_t {
 /// The futures given to wait(), each once, in the order in which they were given.
 template <class R>
 struct Waited {
-  std::vector<Future<R>> done;
-  std::vector<Future<R>> not_done;
+  std::vector<Future<R>> done;      ///< those that are ready
+  std::vector<Future<R>> not_done;  ///< the others
 };
 
 namespace detail {
@@ -121,6 +121,7 @@ template <std::ranges::input_range Range>
 auto wait(Range&& futures, When when = When::all_completed, std::optional<Seconds> timeout = {}) {
   return detail::wait_for(futures, when, timeout);
 }
+/// `wait({first, second})`.
 template <class R>
 Waited<R> wait(std::initializer_list<Future<R>> futures, When when = When::all_completed,
                std::optional<Seconds> timeout = {}) {
@@ -138,16 +139,20 @@ class [[nodiscard]] Completed : public std::ranges::view_base {
         completions_(std::make_unique<detail::Completions>(detail::calls_of(futures_))),
         deadline_(deadline) {}
 
+  /// Stands at one of the futures. All iterators of a range stand where it stands.
   class Iterator {
    public:
-    using value_type = Future<R>;
-    using difference_type = std::ptrdiff_t;
+    using value_type = Future<R>;            ///< what it stands at
+    using difference_type = std::ptrdiff_t;  ///< as iterators have it; there is no difference of two
 
+    /// Stands nowhere; only good for being assigned to.
     Iterator() = default;
+    /// For the range: stands where it stands.
     explicit Iterator(Completed& range) : range_(&range) {}
 
-    /// Valid until the next step.
+    /// @returns the future; valid until the next step.
     const Future<R>& operator*() const { return range_->current_; }
+    /// @returns where it is; valid until the next step.
     const Future<R>* operator->() const { return &range_->current_; }
     /// Waits for the next one.
     /// @throws TimeoutError when the time has passed; std::logic_error in a callback.
@@ -155,7 +160,9 @@ class [[nodiscard]] Completed : public std::ranges::view_base {
       range_->step();
       return *this;
     }
+    /// The same; an input iterator has no former place to give.
     void operator++(int) { range_->step(); }
+    /// @returns whether all futures have been given.
     friend bool operator==(const Iterator& at, std::default_sentinel_t /*end*/) { return at.at_end(); }
 
    private:
@@ -170,6 +177,7 @@ class [[nodiscard]] Completed : public std::ranges::view_base {
     step();
     return Iterator(*this);
   }
+  /// @returns what the iterators are compared with.
   static std::default_sentinel_t end() noexcept { return {}; }
 
  private:
@@ -210,14 +218,14 @@ auto completed(Range& futures, std::optional<Seconds> timeout) {
 ///     for (const auto& future : rankpool::as_completed(futures)) std::cout << future.get() << '\n';
 ///
 /// @param futures of one pool or of several: a range or a list in braces. It is not needed afterwards.
-/// @param timeout how long to wait for all of them, from now on, in seconds; not given: as long as it takes. A step
-/// that
+/// @param timeout how long to wait for all of them, from now on, in seconds; not given: as long as it takes. A step that
 ///   finds the time passed throws TimeoutError saying how many are left, "2 of 4 futures unfinished".
 /// @throws std::logic_error where a future refers to no call.
 template <std::ranges::input_range Range>
 auto as_completed(Range&& futures, std::optional<Seconds> timeout = {}) {
   return detail::completed(futures, timeout);
 }
+/// `as_completed({first, second})`.
 template <class R>
 Completed<R> as_completed(std::initializer_list<Future<R>> futures, std::optional<Seconds> timeout = {}) {
   return detail::completed(futures, timeout);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <rankpool/detail/call.hpp>
+#include <rankpool/detail/code_address.hpp>
 
 #include "host/shared_memory.hpp"
 #include "support/futex.hpp"
@@ -65,12 +66,10 @@ struct alignas(cache_line) LotSlot {
 
 /// A call's image in the arena; the callable's bytes follow it.
 struct CallHeader {
-  std::uint64_t module;
-  std::uint64_t offset;
+  detail::CodeAddress kernel;
   std::uint64_t input_stride;
   std::uint64_t chunksize;
   std::uint64_t callable_bytes;
-  std::uint64_t module_name_bytes;
   std::uint32_t schedule;
   std::atomic<std::uint32_t> stop;  ///< 1: nobody waits for the tasks any more; they may ask
 };

@@ -10,7 +10,6 @@
 
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
-#include "task/module_table.hpp"
 #include "task/this_task.hpp"
 
 namespace rankpool::host {
@@ -37,14 +36,8 @@ detail::Bytes callable_bytes(const CallHeader& image) {
   return {reinterpret_cast<const std::byte*>(&image + 1), image.callable_bytes};
 }
 
-std::string_view module_file(const CallHeader& image) {
-  const auto* name = reinterpret_cast<const char*>(&image + 1) + image.callable_bytes;
-  return {name, image.module_name_bytes};
-}
-
 const detail::Kernel* find_kernel(const CallHeader& image) {
-  return static_cast<const detail::Kernel*>(
-      detail::resolve({image.module, image.offset, task::short_name(module_file(image))}));
+  return static_cast<const detail::Kernel*>(detail::resolve(image.kernel));
 }
 
 }  // namespace

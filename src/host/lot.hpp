@@ -26,7 +26,6 @@ inline constexpr LotId no_lot = ~LotId{0};
 struct CallImage {
   CallId id = 0;
   detail::CodeAddress kernel;       ///< of a detail::Kernel object
-  std::string module_name;          ///< file that holds the kernel, for messages
   std::vector<std::byte> callable;  ///< encoded state of the callable
   std::uint64_t input_stride = 0;   ///< bytes per encoded task, or detail::variable_stride
   Schedule schedule = Schedule::automatic;

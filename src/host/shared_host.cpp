@@ -55,19 +55,15 @@ void SharedHost::start() {
 }
 
 std::uint64_t SharedHost::store_image(const CallImage& call) {
-  const std::size_t bytes = sizeof(CallHeader) + call.callable.size() + call.module_name.size();
+  const std::size_t bytes = sizeof(CallHeader) + call.callable.size();
   const std::uint64_t offset = arena_.allocate(bytes);
-  auto* header = new (channel_.at(offset)) CallHeader{.module = call.kernel.module,
-                                                      .offset = call.kernel.offset,
+  auto* header = new (channel_.at(offset)) CallHeader{.kernel = call.kernel,
                                                       .input_stride = call.input_stride,
                                                       .chunksize = call.chunksize,
                                                       .callable_bytes = call.callable.size(),
-                                                      .module_name_bytes = call.module_name.size(),
                                                       .schedule = static_cast<std::uint32_t>(call.schedule),
                                                       .stop = 0};
-  auto* behind = reinterpret_cast<std::byte*>(header + 1);
-  behind = std::ranges::copy(call.callable, behind).out;
-  std::memcpy(behind, call.module_name.data(), call.module_name.size());
+  std::ranges::copy(call.callable, reinterpret_cast<std::byte*>(header + 1));
   return offset;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -27,13 +28,13 @@ constexpr int patience_ms = 30000;
 
 std::ptrdiff_t threads_of_this_process() {
 #ifdef __SANITIZE_THREAD__
-  constexpr std::ptrdiff_t sanitizers = 1;
+  constexpr std::ptrdiff_t sanitizers = 1;  // at the latest with the first thread of the program's own
 #else
   constexpr std::ptrdiff_t sanitizers = 0;
 #endif
   std::error_code none;
   const std::filesystem::directory_iterator threads("/proc/self/task", none);
-  return none ? 1 : std::distance(begin(threads), end(threads)) - sanitizers;
+  return none ? 1 : std::max<std::ptrdiff_t>(1, std::distance(begin(threads), end(threads)) - sanitizers);
 }
 
 // What stands in a buffer now would be written by every process that is forked from this one. With threads, only the

@@ -22,7 +22,6 @@ std::uint64_t choose(const Count& option, const char* name, const std::optional<
 host::CallImage image_of(const Initializer& initializer) {
   host::CallImage image;
   image.kernel = detail::address_of(initializer.kernel());
-  image.module_name = detail::module_name(image.kernel.module);
   image.callable = initializer.callable();
   return image;
 }
@@ -64,7 +63,7 @@ void transfer(Archive& archive, PoolSettings& s) {
   if (!s.initializer) s.initializer.emplace();
   host::CallImage& image = *s.initializer;
   std::string callable(reinterpret_cast<const char*>(image.callable.data()), image.callable.size());
-  archive& image.kernel.module& image.kernel.offset& image.module_name& callable;
+  archive& image.kernel.module& image.kernel.offset& callable;
   archive& boost::serialization::make_array(image.kernel.name.data(), image.kernel.name.size());
   const auto* bytes = reinterpret_cast<const std::byte*>(callable.data());
   image.callable.assign(bytes, bytes + callable.size());

@@ -66,7 +66,6 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   Call call;  // among the calls only when nothing can throw any more
   call.image.id = id;
   call.image.kernel = detail::address_of(spec.kernel);
-  call.image.module_name = detail::module_name(call.image.kernel.module);
   call.image.callable.assign(spec.callable.data(), spec.callable.data() + spec.callable.size());
   call.image.input_stride = spec.input_stride;
   call.image.schedule = spec.schedule.value_or(options_.schedule);

@@ -50,9 +50,7 @@ void Engine::inform(Call& call, scheduler::HostId host) {
   }
   call.informed.insert(host);
   outbox_->add(remote_[host - 1].leader, wire::OpenCall{.call = image.id,
-                                                        .kernel_module = image.kernel.module,
-                                                        .kernel_offset = image.kernel.offset,
-                                                        .module_name = image.module_name,
+                                                        .kernel = image.kernel,
                                                         .callable = image.callable,
                                                         .input_stride = image.input_stride,
                                                         .schedule = image.schedule,

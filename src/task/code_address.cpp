@@ -81,11 +81,6 @@ const void* resolve(CodeAddress address) {
   return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
 }
 
-std::string module_name(std::uint64_t module) {
-  const Module* found = find_by_id(module);
-  return found != nullptr ? found->file : "module " + hex(module);
-}
-
 std::uint64_t executable_id() { return modules().front().id; }
 
 }  // namespace rankpool::detail

@@ -78,6 +78,12 @@ std::string path_of_executable() {
   return length > 0 ? std::string(path.data(), static_cast<std::size_t>(length)) : own_file;
 }
 
+detail::ModuleName short_name(std::string_view file) {
+  detail::ModuleName name{};
+  file.substr(file.rfind('/') + 1).copy(name.data(), name.size() - 1);
+  return name;
+}
+
 int add_module(dl_phdr_info* info, std::size_t /*size*/, void* modules_pointer) {
   auto& modules = *static_cast<std::vector<Module>*>(modules_pointer);
   Module module;
@@ -99,12 +105,6 @@ int add_module(dl_phdr_info* info, std::size_t /*size*/, void* modules_pointer) 
 }
 
 }  // namespace
-
-detail::ModuleName short_name(std::string_view file) {
-  detail::ModuleName name{};
-  file.substr(file.rfind('/') + 1).copy(name.data(), name.size() - 1);
-  return name;
-}
 
 std::vector<Module> list_modules() {
   std::vector<Module> modules;

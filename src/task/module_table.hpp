@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <rankpool/detail/code_address.hpp>
@@ -20,8 +19,6 @@ struct Module {
   std::string file;
   detail::ModuleName name{};
 };
-
-detail::ModuleName short_name(std::string_view file);
 
 /// @returns the loaded modules.
 std::vector<Module> list_modules();

@@ -52,7 +52,7 @@ struct Fields;
       return std::tie(__VA_ARGS__);             \
     }                                           \
   };
-RANKPOOL_WIRE(OpenCall, open_call, m.call, m.kernel_module, m.kernel_offset, m.module_name, m.callable, m.input_stride,
+RANKPOOL_WIRE(OpenCall, open_call, m.call, m.kernel.module, m.kernel.offset, m.kernel.name, m.callable, m.input_stride,
               m.schedule, m.chunksize, m.task_timeout)
 RANKPOOL_WIRE(CloseCall, close_call, m.call)
 RANKPOOL_WIRE(StopCall, stop_call, m.call)
@@ -86,6 +86,8 @@ class Writer {
 
   void put(const std::string& text) { put(std::as_bytes(std::span(text))); }
 
+  void put(const detail::ModuleName& name) { put_raw(std::as_bytes(std::span(name))); }
+
   void put(const Offsets& offsets) {
     put(std::uint64_t{offsets.raw().size()});
     if (offsets.empty()) return;
@@ -118,6 +120,12 @@ class Reader {
   void get(std::string& value) {
     const Bytes raw = take_block();
     value.assign(reinterpret_cast<const char*>(raw.data()), raw.size());  // NOLINT: bytes of a text
+  }
+
+  void get(detail::ModuleName& name) {
+    const Bytes raw = take(name.size());
+    std::memcpy(name.data(), raw.data(), name.size());
+    if (name.back() != '\0') throw Malformed("a message has the name of a library that has no end");
   }
 
   void expect_end() const {

@@ -16,6 +16,7 @@
 #include <variant>
 
 #include <rankpool/detail/call.hpp>
+#include <rankpool/detail/code_address.hpp>
 #include <rankpool/options.hpp>
 
 namespace rankpool::wire {
@@ -45,9 +46,7 @@ class Offsets {
 
 struct OpenCall {
   std::uint64_t call = 0;
-  std::uint64_t kernel_module = 0;
-  std::uint64_t kernel_offset = 0;
-  std::string module_name;
+  detail::CodeAddress kernel;
   Bytes callable;
   std::uint64_t input_stride = 0;
   Schedule schedule = Schedule::automatic;

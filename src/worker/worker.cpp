@@ -162,9 +162,7 @@ class Worker {
     lots_.open_call(order.call, order.input_stride);
     host::CallImage call;
     call.id = order.call;
-    call.kernel.module = order.kernel_module;
-    call.kernel.offset = order.kernel_offset;
-    call.module_name = order.module_name;
+    call.kernel = order.kernel;
     call.callable.assign(order.callable.begin(), order.callable.end());
     call.input_stride = order.input_stride;
     call.schedule = order.schedule;

@@ -176,7 +176,7 @@ class Conversation {
 };
 
 wire::OpenCall call_of_stride(std::uint64_t stride) {
-  return {.call = 1, .kernel_module = 7, .kernel_offset = 8, .module_name = {}, .callable = {}, .input_stride = stride};
+  return {.call = 1, .kernel = {7, 8, {}}, .callable = {}, .input_stride = stride};
 }
 
 wire::RunLot lot_of(std::uint64_t id, std::uint64_t count, detail::Bytes inputs, std::uint32_t attempt = 1) {

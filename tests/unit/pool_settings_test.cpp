@@ -107,7 +107,6 @@ TEST(PoolSettings, that_other_ranks_need_arrive_there) {
   EXPECT_TRUE(there.inline_tasks);
   ASSERT_TRUE(sent.initializer && there.initializer);
   EXPECT_EQ(there.initializer->kernel, sent.initializer->kernel);
-  EXPECT_EQ(there.initializer->module_name, sent.initializer->module_name);
   EXPECT_FALSE(there.initializer->callable.empty());
   EXPECT_EQ(there.initializer->callable, sent.initializer->callable);
 

@@ -52,7 +52,7 @@ struct Samples {
   Buffer inputs = bytes_of({9, 8, 7, 6, 5, 4});
   std::array<std::uint64_t, 4> offsets{100, 102, 102, 106};
 
-  OpenCall open{7, 0xfeed, 0x1234, "libsim.so", state, 16, Schedule::guided, 50, 1'500'000'000};
+  OpenCall open{7, {0xfeed, 0x1234, {"libsim.so"}}, state, 16, Schedule::guided, 50, 1'500'000'000};
   RunLot fixed{3, 7, 1000, 2, 1, 64, 5000, {}, inputs};
   RunLot variable{4, 7, 10, 3, 2, 64, 5000, Offsets(std::span<const std::uint64_t>(offsets)), inputs};
   Results results{3, 1000, 2, -1, inputs};
@@ -89,9 +89,7 @@ TEST(Wire, a_call_arrives_as_it_was_sent) {
   const Buffer buffer = encoded(samples.open);
   const auto call = decoded<OpenCall>(buffer);
   EXPECT_EQ(call.call, 7U);
-  EXPECT_EQ(call.kernel_module, 0xfeedU);
-  EXPECT_EQ(call.kernel_offset, 0x1234U);
-  EXPECT_EQ(call.module_name, "libsim.so");
+  EXPECT_EQ(call.kernel, samples.open.kernel);
   EXPECT_TRUE(same(call.callable, samples.state));
   EXPECT_EQ(call.input_stride, 16U);
   EXPECT_EQ(call.schedule, Schedule::guided);
@@ -251,6 +249,9 @@ TEST(Wire, nonsense_is_refused) {
   EXPECT_THROW(decode_all_for_master(encoded(TasksReturned{1, ~std::uint64_t{0}, 2})), Malformed);
   EXPECT_THROW(decode_all_for_master(encoded(Results{1, 5, 0, 0, {}})), Malformed);
   EXPECT_THROW(decode_all_for_leader(encoded(Stop{static_cast<StopMode>(2)})), Malformed);
+  OpenCall nameless = Samples().open;
+  nameless.kernel.name.fill('x');
+  EXPECT_THROW(decode_all_for_leader(encoded(nameless)), Malformed);
 
   OpenCall call = samples.open;
   call.schedule = static_cast<Schedule>(99);

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 
 #include <rankpool/export.hpp>
 
@@ -35,9 +34,6 @@ RANKPOOL_API CodeAddress address_of(const void* address);
 /// Thread-safe.
 /// @throws BinaryMismatch when this process has not loaded the module in that build, naming it and the build it has.
 RANKPOOL_API const void* resolve(CodeAddress address);
-
-/// @returns the file of a module of the snapshot, or its id where it is unknown.
-RANKPOOL_API std::string module_name(std::uint64_t module);
 
 /// Identity of the executable's content: the same in every process that runs the same build.
 RANKPOOL_API std::uint64_t executable_id();
