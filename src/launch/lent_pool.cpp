@@ -8,7 +8,7 @@
 
 #include <rankpool/errors.hpp>
 
-#include "launch/process.hpp"
+#include "launch/exit_guard.hpp"
 #include "task/this_task.hpp"
 
 namespace rankpool::launch {
@@ -57,11 +57,7 @@ void LentPool::do_inside(const Work& work) const {
 
 /// The pool, for a new call.
 std::shared_ptr<detail::PoolCore> LentPool::pool_for(std::string_view what) const {
-  if (!is_at_home()) {
-    throw std::logic_error("rankpool: " + std::string(what) +
-                           " was called in a fork of the process that has the pool. The pool answers only there: call "
-                           "it before the fork, or let a task do what the fork does.");
-  }
+  home_.require(what);
   std::shared_ptr<detail::PoolCore> core = pool_.lock();
   if (core == nullptr) throw PoolClosed();
   return core;

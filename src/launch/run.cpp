@@ -21,10 +21,11 @@
 #include <rankpool/errors.hpp>
 
 #include "host/surroundings.hpp"
+#include "launch/exit_guard.hpp"
 #include "launch/launcher.hpp"
 #include "launch/lent_pool.hpp"
 #include "launch/pool_settings.hpp"
-#include "launch/process.hpp"
+#include "launch/process_zygote.hpp"
 #include "launch/start.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
@@ -38,6 +39,7 @@ namespace {
 using launch::ExitGuard;
 using launch::LentPool;
 using launch::PoolSettings;
+using launch::ProcessZygote;
 
 void print_error(const std::string& what, std::string_view text) {
   // One write, so that the lines of several ranks don't mix.
@@ -85,7 +87,7 @@ int call_master(const std::shared_ptr<detail::PoolCore>& core, const std::functi
 /// What the program wants, and what is to be said of how it was started.
 PoolSettings settings_of(const PoolOptions& options) {
   PoolSettings settings = launch::merge(options, environ);
-  const std::string warning = launch::take_zygote_warning();
+  const std::string warning = ProcessZygote::instance().take_warning();
   if (!warning.empty() && !settings.inline_tasks) settings.warnings.push_back(warning);
   return settings;
 }
@@ -101,7 +103,7 @@ bool end_at_exit(detail::PoolCore& core) {
 
 int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
-  std::shared_ptr<detail::PoolCore> core = launch::start_alone(settings, launch::zygote(false));
+  std::shared_ptr<detail::PoolCore> core = launch::start_alone(settings, ProcessZygote::instance().get(false));
   // Executors that are left die with this process.
   ExitGuard guard([&core](int) { end_at_exit(*core); });
   const int status = status_of("", [&] { return call_master(core, master); });
@@ -126,7 +128,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
   std::shared_ptr<detail::PoolCore> core;
   std::optional<ExitGuard> guard;
   const int status = status_of("", [&] {
-    core = launch::start_on(ranks, settings, 0, launch::zygote(true), true, std::nullopt);
+    core = launch::start_on(ranks, settings, 0, ProcessZygote::instance().get(true), true, std::nullopt);
     if (core == nullptr) return EXIT_SUCCESS;
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
@@ -152,7 +154,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
 
 void prefork() {
   detail::refuse_inside_task("prefork()");
-  launch::zygote(false);
+  ProcessZygote::instance().get(false);
 }
 
 int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& master, PoolOptions options) {
@@ -161,7 +163,7 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
     const launch::Launcher launcher = launch::detect(launch::look_up);
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
     // First of all: executors must not inherit MPI.
-    launch::zygote(false);
+    ProcessZygote::instance().get(false);
     const PoolSettings settings = settings_of(options);
     return launcher.launch == launch::Launch::launched ? run_launched(settings, master) : run_alone(settings, master);
   } catch (const std::exception& error) {
@@ -183,10 +185,15 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
                                 "communicator of " + std::to_string(communicator.size()) + " ranks");
   }
   const PoolSettings settings = settings_of(options);
-  std::optional<std::thread::id> only_thread;
-  if (!mpi.any_thread_may_call()) only_thread = std::this_thread::get_id();
+  std::optional<master::OnlyThread> only_thread;
+  if (!mpi.any_thread_may_call()) {
+    only_thread = {std::this_thread::get_id(),
+                   "rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that opened the pool may "
+                   "use it; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that"};
+  }
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
-  auto core = launch::start_on(ranks, settings, root, launch::zygote(true), communicator.size() > 1, only_thread);
+  auto core = launch::start_on(ranks, settings, root, ProcessZygote::instance().get(true), communicator.size() > 1,
+                               only_thread);
   if (!core) return std::nullopt;
   return Pool(std::make_unique<launch::OpenedPool>(std::move(core)));
 }

@@ -56,7 +56,7 @@ LayoutOptions layout_options(const PoolSettings& settings, int root, bool launch
 }
 
 master::EngineOptions engine_options(const PoolSettings& settings, const std::vector<RankFacts>& facts,
-                                     std::optional<std::thread::id> only_thread) {
+                                     std::optional<master::OnlyThread> only_thread) {
   master::EngineOptions options;
   options.name = settings.name;
   options.chunksize = settings.chunksize;
@@ -131,7 +131,7 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
 }
 
 std::unique_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
-                                               int rank, std::optional<std::thread::id> only_thread) {
+                                               int rank, std::optional<master::OnlyThread> only_thread) {
   print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
   return std::make_unique<master::Engine>(engine_options(settings, facts, only_thread),
@@ -197,7 +197,7 @@ std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host
 
 std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& mine,
                                            int root, host::Zygote& zygote, bool launched,
-                                           std::optional<std::thread::id> only_thread) {
+                                           std::optional<master::OnlyThread> only_thread) {
   const bool is_root = communicator.rank() == root;
   const std::vector<RankFacts> facts = transport::gather_facts(communicator, my_facts());
   // Before anything that depends on the executable, such as the initializer's address.

@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include <boost/mpi/communicator.hpp>
 
@@ -15,6 +14,7 @@
 
 #include "host/zygote.hpp"
 #include "launch/pool_settings.hpp"
+#include "master/options.hpp"
 
 namespace rankpool::launch {
 
@@ -26,6 +26,6 @@ std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host
 /// @param settings the root's count. @param only_thread the thread that may use the pool, where not every one may.
 std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& settings,
                                            int root, host::Zygote& zygote, bool launched,
-                                           std::optional<std::thread::id> only_thread);
+                                           std::optional<master::OnlyThread> only_thread);
 
 }  // namespace rankpool::launch

@@ -17,6 +17,18 @@ using namespace std::chrono_literals;
 // Leaders that have been told to stop get this long to take the message.
 constexpr auto flush_limit = 10s;
 
+/// Whether a leader's message holds its last word; what is no message is left to the end of the patience.
+bool says_stopped(detail::Bytes message) {
+  bool stopped = false;
+  try {
+    wire::for_each_to_master(
+        message, [&](const auto& last) { stopped |= std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>; });
+  } catch (const wire::Malformed&) {
+    return stopped;
+  }
+  return stopped;
+}
+
 }  // namespace
 
 Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::uint32_t local_executors,
@@ -38,6 +50,7 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
 }
 
 Engine::~Engine() {
+  options_.only_thread.reset();  // there is nobody left to refuse
   if (!hosts_stopped_) terminate();
   stop_background();
 }
@@ -82,6 +95,7 @@ void Engine::join() {
 
 void Engine::terminate() {
   check_nonblocking();
+  check_thread();
   Lock lock(mutex_);
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   for (const auto& [id, call] : calls_) ask_to_stop(call);
@@ -99,6 +113,7 @@ void Engine::terminate() {
 
 void Engine::cancel_pending() {
   check_nonblocking();
+  check_thread();
   Lock lock(mutex_);
   for (auto& [id, call] : calls_) {
     if (!call.is_open()) continue;
@@ -117,9 +132,7 @@ void Engine::await_leaders() {
   transport::Backoff backoff;
   while (!awaited.empty() && Clock::now() < deadline) {
     const bool received = transport_->poll([&](int source, detail::Bytes message) {
-      wire::for_each_to_master(message, [&](const auto& last) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>) awaited.erase(source);
-      });
+      if (says_stopped(message)) awaited.erase(source);
     });
     if (received) backoff.reset();
     std::this_thread::sleep_for(backoff.next());

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/home_process.hpp>
 
 #include "host/host.hpp"
 #include "master/call.hpp"
@@ -88,6 +89,7 @@ class Engine final : public detail::PoolCore {
   [[nodiscard]] Call* find(const detail::AsyncCall& handle);
   bool recall(Lock& lock, detail::AsyncCall& handle, Call& call);
   [[nodiscard]] bool has_begun(const Call& call) const;
+  void await_done(Lock& lock, const detail::AsyncCall& handle);
   [[nodiscard]] bool was_refused(const Call& call) const;
   void end_cancelled(Call& call);
   void detach(Call& call, const std::exception_ptr& failure);
@@ -159,6 +161,8 @@ class Engine final : public detail::PoolCore {
   std::optional<transport::Outbox> outbox_;
   transport::Backoff backoff_;
   std::uint64_t processes_ = 0;
+
+  detail::HomeProcess home_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -219,6 +219,7 @@ Call* Engine::find(const detail::AsyncCall& handle) {
 }
 
 bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::uint64_t most) {
+  home_.require("a future or a stream of a pool");
   check_nonblocking();
   check_thread();
   Lock lock(mutex_);
@@ -249,16 +250,32 @@ bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::u
 }
 
 bool Engine::cancel(detail::AsyncCall& handle) {
+  home_.require("cancel");
   check_nonblocking();
   check_thread();
   Lock lock(mutex_);
   Call* const call = find(handle);
-  if (call == nullptr) return handle.was_cancelled();
-  if (call->state != Call::State::drawing && call->tasks == 1) return recall(lock, handle, *call);
-  handle.set_cancelled();
-  detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was cancelled")));
-  attend(lock);
+  if (call != nullptr && call->state != Call::State::drawing && call->tasks == 1) {
+    if (!recall(lock, handle, *call)) return false;
+  } else if (call != nullptr) {
+    handle.set_cancelled();
+    detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was cancelled")));
+    attend(lock);
+  }
+  if (!handle.was_cancelled()) return false;
+  await_done(lock, handle);
   return true;
+}
+
+/// Until the driver has told the handle that its call has ended; where that is this thread's own business, it is done
+/// after the callback that runs.
+void Engine::await_done(Lock& lock, const detail::AsyncCall& handle) {
+  while (!handle.done() && !drives_here()) {
+    local_->ring();
+    ++waiting_;
+    changed_.wait(lock);
+    --waiting_;
+  }
 }
 
 /// Cancels a call of one task if that has not started: only its host knows.
@@ -289,6 +306,7 @@ bool Engine::recall(Lock& lock, detail::AsyncCall& handle, Call& call) {
 }
 
 void Engine::drop(detail::AsyncCall& handle) noexcept {
+  if (!home_.is_here()) return;
   Lock lock(mutex_);
   Call* const call = find(handle);
   if (call == nullptr) return;
@@ -299,6 +317,7 @@ void Engine::drop(detail::AsyncCall& handle) noexcept {
 }
 
 bool Engine::running(const detail::AsyncCall& handle) {
+  if (!home_.is_here()) return false;
   check_nonblocking();
   const Lock lock(mutex_);
   const Call* const call = find(handle);

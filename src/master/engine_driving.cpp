@@ -42,17 +42,15 @@ void Engine::check_blocking() const {
 }
 
 bool Engine::may_drive_here() const {
-  return !options_.only_thread || *options_.only_thread == std::this_thread::get_id();
+  return !options_.only_thread || options_.only_thread->id == std::this_thread::get_id();
 }
 
 void Engine::check_thread() const {
-  if (may_drive_here()) return;
-  throw std::logic_error(
-      "rankpool: MPI was started without MPI_THREAD_MULTIPLE, so only the thread that started it "
-      "may use the pool; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that");
+  if (!may_drive_here()) throw std::logic_error(options_.only_thread->refusal);
 }
 
 bool Engine::await(const detail::Condition& condition, detail::Deadline deadline) {
+  home_.require("a future or a stream of a pool");
   check_blocking();
   Lock lock(mutex_);
   while (!condition()) {

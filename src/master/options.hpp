@@ -11,16 +11,22 @@
 
 namespace rankpool::master {
 
+/// The one thread that may use the pool, where not every thread may.
+struct OnlyThread {
+  std::thread::id id;
+  std::string refusal;  ///< what others are told
+};
+
 struct EngineOptions {
   std::string name = "rankpool";
   std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
   Schedule schedule = Schedule::automatic;
-  std::optional<Seconds> task_timeout;         ///< of calls that don't say
-  std::optional<Seconds> timeout;              ///< of calls that don't say
-  std::vector<std::string> hosts;              ///< host name of each rank
-  bool background = true;                      ///< a thread of ours may drive when nobody waits
-  std::optional<std::thread::id> only_thread;  ///< the one that may call MPI, where not every thread may
+  std::optional<Seconds> task_timeout;  ///< of calls that don't say
+  std::optional<Seconds> timeout;       ///< of calls that don't say
+  std::vector<std::string> hosts;       ///< host name of each rank
+  bool background = true;               ///< a thread of ours may drive when nobody waits
+  std::optional<OnlyThread> only_thread;
 };
 
 /// A node other than the master's.

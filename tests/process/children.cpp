@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,11 +14,14 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <rankpool/rankpool.hpp>
 
 namespace {
+
+using namespace std::chrono_literals;
 
 int run_command(const std::string& directory, const std::string& command) {
   std::ofstream(directory + "/task." + std::to_string(getpid()));
@@ -98,6 +102,8 @@ void come_back_out_of_tasks(rankpool::Pool& pool) {
 
 /// @returns in the child too, as programs do whose exec fails.
 int use_in_child(rankpool::Pool& pool) {
+  const auto future = pool.submit([] { std::this_thread::sleep_for(1s); });
+  auto stream = pool.imap(square, std::views::iota(0));
   std::cout.flush();
   if (const pid_t child = fork(); child == 0) {
     try {
@@ -105,6 +111,17 @@ int use_in_child(rankpool::Pool& pool) {
     } catch (const std::logic_error& error) {
       std::cout << "refused: " << error.what() << '\n';
     }
+    try {
+      future.get();
+    } catch (const std::logic_error& error) {
+      std::cout << "refused: " << error.what() << '\n';
+    }
+    try {
+      while (stream.next()) continue;
+    } catch (const std::logic_error& error) {
+      std::cout << "refused: " << error.what() << '\n';
+    }
+    if (!future.running()) std::cout << "the child's future does not run\n";
     pool.terminate();
     pool.join();
     return 9;
@@ -117,6 +134,8 @@ int use_in_child(rankpool::Pool& pool) {
   } else {
     std::cout << "the other one ended with " << wait_for(child) << '\n';
   }
+  future.get();
+  std::cout << "the stream goes on: " << *stream.next() << *stream.next() << *stream.next() << '\n';
   std::cout << "the pool goes on: " << pool.map(square, std::views::iota(0, 5)).back() << '\n';
   return 0;
 }

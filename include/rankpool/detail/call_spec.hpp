@@ -108,7 +108,7 @@ class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
   /// @returns false when the deadline passed before.
   virtual bool await(const Condition& condition, Deadline deadline) = 0;
   /// Cancels what has not started, and the call as a whole unless it consists of one task, which runs or has ended.
-  /// The call ends at once in CancelledError.
+  /// The call ends at once in CancelledError: when this returns, or in a callback after that.
   /// @returns whether it was cancelled, now or before.
   virtual bool cancel(AsyncCall& call) = 0;
   /// Nobody wants the call any more: cancels what has not started. It ends at once, in CancelledError.

@@ -2,6 +2,8 @@
 /// Whether this process is the one in which something began, or a fork of it.
 #pragma once
 
+#include <string_view>
+
 #include <rankpool/export.hpp>
 
 namespace rankpool::detail {
@@ -13,6 +15,10 @@ RANKPOOL_API extern unsigned fork_count;
 class HomeProcess {
  public:
   [[nodiscard]] bool is_here() const noexcept { return fork_count == made_at_; }
+
+  /// @param what was used: "map".
+  /// @throws std::logic_error in a fork.
+  RANKPOOL_API void require(std::string_view what) const;
 
  private:
   unsigned made_at_ = fork_count;

@@ -1,18 +1,9 @@
-// What a process has once, whatever number of pools it opens: its zygote, and the run that must not outlive an exit.
+// The end of a run when a thread of the program calls exit().
 #pragma once
 
 #include <functional>
-#include <string>
-
-#include "host/zygote.hpp"
 
 namespace rankpool::launch {
-
-/// The process's zygote, forked at the first call. `mpi_runs`: it is forked after MPI_Init.
-host::Zygote& zygote(bool mpi_runs);
-
-/// What is to be said of the zygote's fork, the first time it is asked: empty, or that the process had threads already.
-std::string take_zygote_warning();
 
 /// While it lives, std::exit() in any thread ends the run first: before static objects are destroyed.
 ///
