@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # test.sh [--long]
-# Sets up, checks the layout of the source, builds, and runs the tests: those labelled `ci`, or with --long all. The unit
-# tests and the pools as ./app run again under AddressSanitizer. The last line is the verdict.
+# Sets up, checks the layout of the source and its documentation, builds, and runs the tests: those labelled `ci`, or
+# with --long all. The unit tests and the pools as ./app run again under AddressSanitizer. The last line is the verdict.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 labels=(-L '^ci$')
-purposes=(build test)
+purposes=(build test docs)
 case "${1:-}" in
   '') ;;
   --long)
@@ -94,6 +94,7 @@ build_and_run() {  # <preset> <option for ctest>...
 
 if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then
   check 'clang-format' check_format
+  check 'documentation' bash scripts/docs.sh
   build_and_run dev "${labels[@]}"
   build_and_run asan "${labels[@]}"
 fi

@@ -85,8 +85,8 @@ class Future {
 
   /// Waits for the result. May be called again, and gives the same. Mirrors `AsyncResult.get()`, `Future.result()`.
   /// @returns the result, which lives as long as a handle on the call does; nothing for `void`.
-  /// @throws the task's error (see Remote, WorkerLost), for `map_async` that of the lowest index; CancelledError when it
-  ///   was cancelled or the pool terminated; TimeoutError when the call's own `timeout` passed; BrokenPool.
+  /// @throws the task's error (see Remote, WorkerLost), for `map_async` that of the lowest index; CancelledError when
+  ///   the call was cancelled or the pool terminated; TimeoutError when its own `timeout` passed; BrokenPool.
   Reference get() const& {
     state().await(std::nullopt);
     return look();
@@ -174,9 +174,10 @@ class Future {
   /// `callback` and `error_callback` of `apply_async` and `map_async`, and `Future.add_done_callback`.
   ///
   /// Several run in the order in which they were added. They run one at a time in the thread that drives the pool, also
-  /// while all others sleep (but see Pool::open for MPI below MPI_THREAD_MULTIPLE), and should be short; they may start calls, add callbacks, cancel, and terminate the pool.
-  /// Where the call had ended before, the callback runs at once in this thread. What a callback throws is printed to
-  /// stderr, and changes nothing. A callback is destroyed once one of the two has run.
+  /// while all others sleep (but see Pool::open for MPI below MPI_THREAD_MULTIPLE), and should be short; they may start
+  /// calls, add callbacks, cancel, and terminate the pool. Where the call had ended before, the callback runs at once
+  /// in this thread. What a callback throws is printed to stderr, and changes nothing. A callback is destroyed once one
+  /// of the two has run.
   ///
   /// @param on_value called with the result as `const R&`, or without arguments for `void`; `{}` for none.
   /// @param on_error called with the error as std::exception_ptr.

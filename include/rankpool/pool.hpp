@@ -74,11 +74,11 @@ class Pool {
   ///
   /// Where MPI was started with less than MPI_THREAD_MULTIPLE, the pool calls MPI only in the thread that opened it,
   /// and only inside calls on the pool and its futures and streams; it starts no thread of its own. So
-  /// - calls start and advance, and callbacks run, while that thread waits in the pool: in a blocking call, `get()`,
-  ///   `wait()`, as_completed() or a stream. A loop that only asks ready() never ends;
+  /// - results arrive, more tasks are dealt out and callbacks run only while that thread waits in the pool: in a
+  ///   blocking call, `get()`, `wait()`, as_completed() or a stream. A loop that only asks ready() never ends;
   /// - in other threads all that would make the pool work throws std::logic_error that names MPI_THREAD_MULTIPLE, also
-  ///   where the threads take turns as MPI_THREAD_SERIALIZED has it. They may look at what is ready, add callbacks, drop
-  ///   futures and streams, and close() the pool. Destroy the pool in the thread that opened it.
+  ///   where the threads take turns as MPI_THREAD_SERIALIZED has it. They may look at what is ready, add callbacks,
+  ///   drop futures and streams, and close() the pool. Destroy the pool in the thread that opened it.
   ///
   /// @param communicator the ranks of the pool; the pool uses a duplicate. Not an intercommunicator.
   /// @param options the root's count.
@@ -102,8 +102,8 @@ class Pool {
 
   /// Runs `f(element)` for every element of a range. Mirrors `Pool.map`.
   /// @param f what each element is given to: see the class.
-  /// @param range any input range: a container, a span, a view, a generator; walked in the calling thread only, once, and
-  ///   not moved from. Its elements must travel; string literals do as std::string.
+  /// @param range any input range: a container, a span, a view, a generator; walked only once, in the calling thread,
+  ///   and not moved from. Its elements must travel; string literals do as std::string.
   /// @param options of this call.
   /// @returns the results in the range's order, as std::vector<R>; nothing for a void function.
   /// @throws the error of the lowest index among the tasks that failed, once all have ended; map_outcomes keeps the

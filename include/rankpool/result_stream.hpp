@@ -133,8 +133,8 @@ class OutcomeStream;
 /// then followed by the end:
 /// - what the range throws, or the serialization of one of its elements, after the results of all elements drawn before
 ///   it;
-/// - why the call ended early: TimeoutError (MapOptions::timeout), CancelledError (terminate(), shutdown()), BrokenPool.
-///   Results that had come are given before it; in input order, those up to the first one missing.
+/// - why the call ended early: TimeoutError (MapOptions::timeout), CancelledError (terminate(), shutdown()) or
+///   BrokenPool. Results that had come are given before it; in input order, those up to the first one missing.
 ///
 /// At the end it stays at the end. A stream made without arguments, or moved from, is at the end.
 ///
@@ -150,7 +150,7 @@ class [[nodiscard]] ResultStream {
   using As = detail::AsValue<R>;
 
  public:
-  using value_type = typename As::value_type;  ///< an item
+  using value_type = typename As::value_type;      ///< an item
   using iterator = detail::StreamIterator<R, As>;  ///< an input iterator
 
   /// At its end.
@@ -204,7 +204,7 @@ class [[nodiscard]] OutcomeStream {
   using As = detail::AsOutcome<R>;
 
  public:
-  using value_type = Outcome<R>;  ///< an item
+  using value_type = Outcome<R>;                   ///< an item
   using iterator = detail::StreamIterator<R, As>;  ///< an input iterator
 
   /// At its end.

@@ -218,8 +218,8 @@ auto completed(Range& futures, std::optional<Seconds> timeout) {
 ///     for (const auto& future : rankpool::as_completed(futures)) std::cout << future.get() << '\n';
 ///
 /// @param futures of one pool or of several: a range or a list in braces. It is not needed afterwards.
-/// @param timeout how long to wait for all of them, from now on, in seconds; not given: as long as it takes. A step that
-///   finds the time passed throws TimeoutError saying how many are left, "2 of 4 futures unfinished".
+/// @param timeout how long to wait for all of them, from now on, in seconds; not given: as long as it takes. A step
+///   that finds the time passed throws TimeoutError saying how many are left, "2 of 4 futures unfinished".
 /// @throws std::logic_error where a future refers to no call.
 template <std::ranges::input_range Range>
 auto as_completed(Range&& futures, std::optional<Seconds> timeout = {}) {

@@ -200,6 +200,18 @@ TEST(Cancel, of_a_call_that_runs_or_has_ended_does_not) {
   EXPECT_FALSE(future.cancelled());
 }
 
+TEST(Cancel, leaves_the_future_ready) {
+  for (int i = 0; i < 20; ++i) {
+    const auto future = pool().map_async(sleep_ms, std::vector<int>(1000, 1));
+    int told = 0;
+    future.then([](const auto&) {}, [&](const std::exception_ptr&) { ++told; });
+    std::this_thread::sleep_for(3ms);  // until the background thread drives
+    EXPECT_TRUE(future.cancel());
+    EXPECT_TRUE(future.ready());
+    EXPECT_EQ(told, 1);
+  }
+}
+
 TEST(Cancel, of_a_map_leaves_out_what_has_not_started) {
   const ScratchFile file;
   const auto task = [](const std::string& path, int i) {

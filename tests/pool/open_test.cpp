@@ -1,17 +1,15 @@
-// A program that starts MPI itself: every rank runs every case, in step.
-// The cases ...OnTwoRanks need at least so many.
-// Arguments: `funneled` for MPI without MPI_THREAD_MULTIPLE, `late` for no prefork() before MPI_Init.
-#include "pool/pool_test.hpp"
+// Pools in a program that starts MPI itself, and their blocking calls.
+#include "pool/mpi_program.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
-#include <string_view>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <boost/mpi/collectives.hpp>
 #include <boost/mpi/communicator.hpp>
-#include <boost/mpi/environment.hpp>
 #include <boost/mpi/intercommunicator.hpp>
 #include <boost/mpi/nonblocking.hpp>
 
@@ -26,8 +24,8 @@ using rankpool::test::contains;
 using rankpool::test::numbers;
 using rankpool::test::square;
 using rankpool::test::text_of_thrown;
-
-bool threads_may_call = true;
+using rankpool::test::threads_may_call;
+using rankpool::test::with_pool;
 
 int negate(int x) { return -x; }
 
@@ -36,14 +34,6 @@ std::vector<int> applied(F f, int n) {
   std::vector<int> all = numbers(n);
   std::ranges::transform(all, all.begin(), f);
   return all;
-}
-
-/// Opens a pool, lets the root use it, and closes it by dropping it.
-template <class Use>
-void with_pool(const mpi::communicator& ranks, int root, const Use& use, PoolOptions options = {}) {
-  std::optional<Pool> pool = Pool::open(ranks, std::move(options), root);
-  EXPECT_EQ(pool.has_value(), ranks.rank() == root);
-  if (pool) use(*pool);
 }
 
 TEST(Open, gives_the_root_a_pool_and_the_others_nothing) {
@@ -240,7 +230,7 @@ TEST(OwnMessagesOnTwoRanks, of_the_master_travel_while_its_pool_works) {
       const auto work = [&pool] {
         for (int i = 0; i < 20; ++i) EXPECT_EQ(pool.map(square, numbers(300), {.chunksize = 5}), applied(square, 300));
       };
-      if (threads_may_call) {
+      if (threads_may_call()) {
         const std::jthread worker(work);
         talk_to(world, outsider, 2000);
       } else {
@@ -268,7 +258,7 @@ TEST(OwnMessages, of_workers_travel_between_two_pools) {
 TEST(Threads, may_use_the_pool_when_mpi_allows_it) {
   with_pool(mpi::communicator(), 0, [](Pool& pool) {
     std::jthread([&pool] {
-      if (threads_may_call) {
+      if (threads_may_call()) {
         EXPECT_EQ(pool.map(square, numbers(100)), applied(square, 100));
       } else {
         const auto text = text_of_thrown<std::logic_error>([&pool] { (void)pool.apply(square, 1); });
@@ -281,13 +271,4 @@ TEST(Threads, may_use_the_pool_when_mpi_allows_it) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto given = [&](std::string_view word) { return std::find(argv + 1, argv + argc, word) != argv + argc; };
-  threads_may_call = !given("funneled");
-  if (!given("late")) rankpool::prefork();
-  const mpi::environment environment(argc, argv,
-                                     threads_may_call ? mpi::threading::multiple : mpi::threading::funneled);
-  if (mpi::communicator().size() < 2) testing::GTEST_FLAG(filter) = "-*OnTwoRanks.*";
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}
+int main(int argc, char** argv) { return rankpool::test::run_mpi_cases(argc, argv); }

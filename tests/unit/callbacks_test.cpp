@@ -1,0 +1,381 @@
+// Callbacks of futures, and what keeps results and arguments alive.
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <rankpool/rankpool.hpp>
+
+#include "future_helpers.hpp"
+
+using namespace std::chrono_literals;
+using rankpool::Future;
+using rankpool::Pool;
+using rankpool::test::boxed;
+using rankpool::test::error_of;
+using rankpool::test::Manual;
+using rankpool::test::nothing;
+using rankpool::test::odd_only;
+using rankpool::test::serial_pool;
+using rankpool::test::square;
+using rankpool::test::text_of;
+
+namespace {
+
+/// How many there are.
+struct Counted {
+  explicit Counted(int v = 0) : value(v) { ++alive; }
+  Counted(const Counted& other) : value(other.value) { ++alive; }
+  Counted& operator=(const Counted&) = default;
+  ~Counted() { --alive; }
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& value;
+  }
+
+  int value;
+  static inline std::atomic<int> alive = 0;
+};
+
+struct CountedTask {
+  Counted state;
+  Counted operator()(const Counted& argument) const {
+    if (argument.value < 0) throw std::domain_error("negative");
+    return Counted(argument.value + state.value);
+  }
+  template <class Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& state;
+  }
+};
+
+}  // namespace
+
+// --- callbacks ------------------------------------------------------------------------------------------------------
+
+TEST(Callbacks, exactly_one_of_the_two_runs_once) {
+  Manual manual;
+  std::vector<std::string> heard;
+  const auto listen = [&](const Future<int>& future) {
+    future.then([&](int value) { heard.push_back(std::to_string(value)); },
+                [&](const std::exception_ptr& error) { heard.push_back(text_of(error)); });
+  };
+  const Future<int> good = manual.pool.apply_async(odd_only, 3);
+  const Future<int> bad = manual.pool.apply_async(odd_only, 4);
+  listen(good);
+  listen(bad);
+  EXPECT_TRUE(heard.empty());
+  manual.core->run_all(1);
+  EXPECT_EQ(heard, (std::vector<std::string>{"3"}));
+  manual.core->run_all(2);
+  EXPECT_EQ(heard, (std::vector<std::string>{"3", "4 is even"}));
+  (void)good.get();
+  (void)bad.exception();
+  EXPECT_EQ(heard.size(), 2U);
+}
+
+TEST(Callbacks, run_in_the_order_added_also_those_added_meanwhile) {
+  Manual manual;
+  std::string order;
+  const Future<int> future = manual.pool.apply_async(square, 3);
+  future
+      .then([&, future](int) {
+        order += 'a';
+        future.then([&](int) { order += 'd'; });
+      })
+      .then([&](int) { order += 'b'; })
+      .then([&](int) { order += 'c'; });
+  manual.core->run_all(1);
+  EXPECT_EQ(order, "abcd");
+}
+
+TEST(Callbacks, of_an_ended_call_run_at_once_in_the_callers_thread) {
+  Pool pool = serial_pool();
+  std::thread::id where;
+  int value = 0;
+  pool.apply_async(square, 3).then([&](int result) {
+    where = std::this_thread::get_id();
+    value = result;
+  });
+  EXPECT_EQ(value, 9);
+  EXPECT_EQ(where, std::this_thread::get_id());
+  std::string text;
+  pool.apply_async(odd_only, 2).then({}, [&](const std::exception_ptr& error) { text = text_of(error); });
+  EXPECT_EQ(text, "2 is even");
+}
+
+TEST(Callbacks, run_before_a_waiter_wakes) {
+  for (int round = 0; round < 50; ++round) {
+    Manual manual;
+    const Future<int> future = manual.pool.apply_async(square, 3);
+    std::atomic<bool> heard = false;
+    future.then([&](int) {
+      std::this_thread::sleep_for(1ms);
+      heard = true;
+    });
+    std::thread runner([&] { manual.core->run_all(1); });
+    if (round % 2 == 0) {
+      while (!future.ready()) std::this_thread::yield();
+    } else {
+      future.wait();
+    }
+    EXPECT_TRUE(heard);
+    runner.join();
+  }
+}
+
+TEST(Callbacks, then_returns_the_same_future) {
+  Manual manual;
+  const Future<int> future = manual.pool.apply_async(square, 3);
+  EXPECT_EQ(&future.then([](int) {}), &future);
+  const Future<int> temporary = Future<int>(future).then([](int) {});
+  EXPECT_EQ(temporary, future);
+  manual.core->run_all(1);
+  EXPECT_EQ(future.then([](int) {}).get(), 9);
+  EXPECT_EQ(future.get(), 9);
+  std::string word;
+  EXPECT_EQ(*serial_pool().apply_async(boxed, 4).then([&](const auto& box) { word = std::to_string(*box); }).get(), 4);
+  EXPECT_EQ(word, "4");
+}
+
+TEST(Callbacks, may_be_of_any_kind) {
+  static int sum;
+  sum = 0;
+  struct Adder {
+    std::unique_ptr<int> by;
+    void operator()(int value) { sum += value + *by; }
+  };
+  Pool pool = serial_pool();
+  const Future<int> future = pool.apply_async(square, 3);
+  future.then(Adder{std::make_unique<int>(100)});
+  future.then(+[](int value) { sum += value; });
+  future.then([](const auto& value) { return value; });
+  future.then({});
+  pool.apply_async(nothing, 1).then([] { sum += 1000; });
+  EXPECT_EQ(sum, 1118);
+}
+
+TEST(Callbacks, what_one_throws_is_logged_and_changes_nothing) {
+  Manual manual;
+  const Future<int> future = manual.pool.apply_async(square, 3);
+  int heard = 0;
+  future.then([](int) { throw std::runtime_error("a text of its own"); });
+  future.then([&](int value) { heard = value; });
+  testing::internal::CaptureStderr();
+  manual.core->run_all(1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "rankpool: a callback threw: a text of its own\n");
+  EXPECT_EQ(heard, 9);
+  EXPECT_EQ(future.get(), 9);
+  testing::internal::CaptureStderr();
+  future.then([](int) { throw 7; });
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("rankpool: a callback threw: "), std::string::npos);
+}
+
+TEST(Callbacks, release_what_they_hold_once_one_of_the_two_has_run) {
+  Manual manual;
+  auto held = std::make_shared<int>(0);
+  const std::weak_ptr<int> watch = held;
+  const Future<int> future = manual.pool.apply_async(square, 3);
+  bool alive_in_the_next = true;
+  future.then([held](int) {}, [held](const std::exception_ptr&) {});
+  future.then([&](int) { alive_in_the_next = !watch.expired(); });
+  held.reset();
+  EXPECT_FALSE(watch.expired());
+  manual.core->run_all(1);
+  EXPECT_FALSE(alive_in_the_next);
+  EXPECT_TRUE(watch.expired());
+  held = std::make_shared<int>(0);
+  const std::weak_ptr<int> again = held;
+  future.then([mine = std::move(held)](int) {});
+  EXPECT_TRUE(again.expired());
+}
+
+TEST(Callbacks, may_start_calls_a_hundred_deep) {
+  Manual manual;
+  std::vector<int> heard;
+  struct Step {
+    Manual& manual;
+    std::vector<int>& heard;
+    int left;
+    void operator()(int value) const {
+      heard.push_back(value);
+      if (left != 0) manual.pool.apply_async(square, left).then(Step{manual, heard, left - 1});
+    }
+  };
+  manual.pool.apply_async(square, 100).then(Step{manual, heard, 99});
+  for (std::uint64_t call = 1; call <= 100; ++call) manual.core->run_all(call);
+  ASSERT_EQ(heard.size(), 100U);
+  EXPECT_EQ(heard.front(), 10000);
+  EXPECT_EQ(heard.back(), 1);
+}
+
+TEST(Callbacks, may_cancel_and_terminate) {
+  Manual manual;
+  const Future<int> first = manual.pool.apply_async(square, 1);
+  const Future<int> second = manual.pool.apply_async(square, 2);
+  const Future<int> third = manual.pool.apply_async(square, 3);
+  bool second_heard = false;
+  second.then({}, [&](const std::exception_ptr&) { second_heard = true; });
+  first.then([&](int) {
+    EXPECT_TRUE(second.cancel());
+    EXPECT_TRUE(second_heard);
+    manual.pool.terminate();
+  });
+  manual.core->run_all(1);
+  EXPECT_TRUE(third.cancelled());
+  EXPECT_EQ(first.get(), 1);
+}
+
+TEST(Callbacks, may_not_block_but_may_look_at_what_is_ready) {
+  Manual manual;
+  const Future<int> first = manual.pool.apply_async(square, 1);
+  const Future<int> second = manual.pool.apply_async(square, 2);
+  const Future<int> third = manual.pool.apply_async(square, 3);
+  manual.core->run_all(2);
+  std::vector<std::string> errors;
+  int sum = 0;
+  first.then([&](int) {
+    errors.push_back(error_of([&] { (void)third.get(); }));
+    errors.push_back(error_of([&] { third.wait(); }));
+    errors.push_back(error_of([&] { (void)third.wait(1s); }));
+    errors.push_back(error_of([&] { (void)third.exception(); }));
+    errors.push_back(error_of([&] { (void)Future(first).get(); }));
+    EXPECT_TRUE(first.ready());
+    EXPECT_TRUE(first.successful());
+    first.wait();
+    sum = first.get() + second.get() + Future(second).get();
+  });
+  manual.core->run_all(1);
+  ASSERT_EQ(errors.size(), 5U);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_NE(errors[i].find("in a callback"), std::string::npos) << errors[i];
+  EXPECT_NE(errors[4].find("must not move the result out"), std::string::npos) << errors[4];
+  EXPECT_EQ(sum, 9);
+  EXPECT_EQ(first.get(), 1);
+}
+
+TEST(Callbacks, added_while_the_call_ends_run_once_each) {
+  constexpr int rounds = 300;
+  constexpr int adders = 3;
+  constexpr int each = 20;
+  for (int round = 0; round < rounds; ++round) {
+    Manual manual;
+    const Future<int> future = manual.pool.apply_async(odd_only, round);
+    std::vector<std::atomic<int>> heard(adders * each);
+    std::atomic<bool> go = false;
+    std::vector<std::thread> threads;
+    for (int adder = 0; adder < adders; ++adder) {
+      threads.emplace_back([&, adder] {
+        while (!go) std::this_thread::yield();
+        for (int i = 0; i < each; ++i) {
+          std::atomic<int>& mine = heard[static_cast<std::size_t>(adder * each + i)];
+          future.then([&](int) { ++mine; }, [&](const std::exception_ptr&) { mine += 100; });
+        }
+      });
+    }
+    go = true;
+    manual.core->run_all(1);
+    for (std::thread& thread : threads) thread.join();
+    for (const std::atomic<int>& times : heard) ASSERT_EQ(times, round % 2 == 0 ? 100 : 1);
+  }
+}
+
+TEST(Callbacks, a_cancel_that_races_with_the_result_leaves_one_end) {
+  for (int round = 0; round < 300; ++round) {
+    Manual manual;
+    const Future<int> future = manual.pool.apply_async(square, 3);
+    std::atomic<int> values = 0;
+    std::atomic<int> errors = 0;
+    future.then([&](int) { ++values; }, [&](const std::exception_ptr&) { ++errors; });
+    std::thread runner([&] { manual.core->run_all(1); });
+    const bool cancelled = future.cancel();
+    future.wait();
+    runner.join();
+    ASSERT_EQ(values, cancelled ? 0 : 1);
+    ASSERT_EQ(errors, cancelled ? 1 : 0);
+    ASSERT_EQ(future.cancelled(), cancelled);
+  }
+}
+
+// --- lifetimes ------------------------------------------------------------------------------------------------------
+
+TEST(Lifetimes, arguments_and_callables_are_released_once_used) {
+  ASSERT_EQ(Counted::alive, 0);
+  Manual manual;
+  const auto start = [&](int argument) { return manual.pool.apply_async(CountedTask{Counted(1)}, Counted(argument)); };
+  const Future<Counted> good = start(5);
+  const Future<Counted> bad = start(-1);
+  const Future<Counted> dropped = start(7);
+  EXPECT_EQ(Counted::alive, 3);  // the callables on their way
+  manual.core->run_all(1);
+  EXPECT_EQ(Counted::alive, 3);  // one of them has become a result
+  EXPECT_EQ(good.get().value, 6);
+  manual.core->run_all(2);
+  EXPECT_EQ(Counted::alive, 2);
+  EXPECT_TRUE(dropped.cancel());
+  EXPECT_EQ(Counted::alive, 1);
+}
+
+TEST(Lifetimes, a_result_lives_as_long_as_a_handle_on_it) {
+  ASSERT_EQ(Counted::alive, 0);
+  Pool pool = serial_pool();
+  const auto make = [](int x) { return Counted(x); };
+  {
+    Future<Counted> future = pool.apply_async(make, 3);
+    const Future<Counted> copy = future;
+    future = {};
+    EXPECT_EQ(Counted::alive, 1);
+    EXPECT_EQ(copy.get().value, 3);
+  }
+  EXPECT_EQ(Counted::alive, 0);
+  {
+    Future<std::vector<Counted>> future = pool.map_async(make, {1, 2, 3});
+    EXPECT_EQ(Counted::alive, 3);
+    {
+      const std::vector<Counted> moved = std::move(future).get();
+      EXPECT_EQ(Counted::alive, 3);
+    }
+    EXPECT_EQ(Counted::alive, 0);
+  }
+  pool.apply_async(make, 3);
+  EXPECT_EQ(Counted::alive, 0);
+}
+
+TEST(Lifetimes, results_that_nobody_will_get_are_released) {
+  ASSERT_EQ(Counted::alive, 0);
+  Manual manual;
+  const auto make = [](int x) {
+    if (x == 3) throw std::domain_error("three");
+    return Counted(x);
+  };
+  const auto failed = manual.pool.map_async(make, {1, 2, 3});
+  const auto cancelled = manual.pool.map_async(make, {1, 2, 4});
+  manual.core->run_one(1);
+  manual.core->run_one(2);
+  EXPECT_EQ(Counted::alive, 2);
+  manual.core->run_all(1);
+  EXPECT_EQ(Counted::alive, 1);
+  cancelled.cancel();
+  EXPECT_EQ(Counted::alive, 0);
+  EXPECT_THROW((void)failed.get(), std::domain_error);
+}
+
+TEST(Lifetimes, a_callback_that_holds_its_own_future_does_not_keep_it) {
+  ASSERT_EQ(Counted::alive, 0);
+  Manual manual;
+  {
+    const Future<Counted> future = manual.pool.apply_async([](int x) { return Counted(x); }, 3);
+    future.then([future](const Counted& result) { EXPECT_EQ(result.value, future.get().value); });
+  }
+  manual.core->run_all(1);
+  EXPECT_EQ(Counted::alive, 0);
+}
