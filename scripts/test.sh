@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # test.sh [--long]
 # Sets up, checks the layout of the source and its documentation, builds, and runs the tests: those labelled `ci`, or
-# with --long all. The unit tests and the pools as ./app run again under AddressSanitizer. The last line is the verdict.
+# with --long all. The unit tests and the pools as ./app run again under AddressSanitizer, and those with several threads
+# in the master under ThreadSanitizer. The last line is the verdict.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -92,11 +93,22 @@ build_and_run() {  # <preset> <option for ctest>...
   check "configure $1" cmake --preset "$1" && check "build $1" cmake --build --preset "$1" && run_ctest "$@"
 }
 
+# Not the whole preset, which takes minutes to build.
+run_threads_under_tsan() {
+  local programs=(calls_test future_test futures_test life_cycle_test limits_test result_stream_test stream_buffer_test
+    streams_test threads_test waiting_test)
+  local names
+  names=$(IFS='|' && echo "${programs[*]}")
+  check 'configure tsan' cmake --preset tsan && check 'build tsan' cmake --build --preset tsan --target "${programs[@]}" &&
+    run_ctest tsan -R "^(unit|pool)\\.($names)(\\.alone)?\$"
+}
+
 if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then
   check 'clang-format' check_format
   check 'documentation' bash scripts/docs.sh
   build_and_run dev "${labels[@]}"
   build_and_run asan "${labels[@]}"
+  run_threads_under_tsan
 fi
 
 printf '\n%s: %d passed, %d failed, %d skipped, %d s\n' \

@@ -176,6 +176,12 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
   detail::refuse_inside_task("Pool::open()");
   host::open_standard_descriptors();
   auto& mpi = transport::MpiSession::start();
+  if (!mpi.this_thread_may_call()) {
+    throw std::logic_error(
+        "rankpool: Pool::open() was called in another thread than the one that started MPI; call it there, or start "
+        "MPI "
+        "with MPI_Init_thread(MPI_THREAD_MULTIPLE)");
+  }
   if (!communicator) throw std::invalid_argument("rankpool: Pool::open() needs a communicator, not MPI_COMM_NULL");
   if (communicator.as_intercommunicator()) {
     throw std::invalid_argument("rankpool: Pool::open() needs an intracommunicator; merge the intercommunicator first");

@@ -23,6 +23,11 @@ class MpiSession {
   [[nodiscard]] boost::mpi::threading::level thread_level() const { return boost::mpi::environment::thread_level(); }
   [[nodiscard]] bool any_thread_may_call() const { return thread_level() == boost::mpi::threading::multiple; }
 
+  /// At the levels below MPI_THREAD_SERIALIZED only the thread that started MPI.
+  [[nodiscard]] bool this_thread_may_call() const {
+    return thread_level() >= boost::mpi::threading::serialized || boost::mpi::environment::is_main_thread();
+  }
+
   /// @throws std::runtime_error that says what a lower level means and what to do.
   void require_thread_multiple() const;
 

@@ -171,6 +171,14 @@ TEST(OpenThreads, other_than_the_pools_end_it_under_multiple_alone) {
   }
 }
 
+TEST(OpenThreads, other_than_mpis_own_open_no_pool_below_serialized) {
+  if (rankpool::test::thread_level >= mpi::threading::serialized) return;
+  elsewhere([] {
+    const auto text = text_of_thrown<std::logic_error>([] { (void)Pool::open(mpi::communicator()); });
+    EXPECT_TRUE(contains(text, "another thread than the one that started MPI")) << text;
+  });
+}
+
 // --- by turns --------------------------------------------------------------------------------------------------------
 
 // Every rank opens the pool in a second thread, while its first one waits: MPI_THREAD_SERIALIZED allows that.
