@@ -249,7 +249,7 @@ TEST(Wire, nonsense_is_refused) {
   EXPECT_THROW(decode_all_for_master(encoded(TasksReturned{1, ~std::uint64_t{0}, 2})), Malformed);
   EXPECT_THROW(decode_all_for_master(encoded(Results{1, 5, 0, 0, {}})), Malformed);
   EXPECT_THROW(decode_all_for_leader(encoded(Stop{static_cast<StopMode>(2)})), Malformed);
-  OpenCall nameless = Samples().open;
+  OpenCall nameless = samples.open;
   nameless.kernel.name.fill('x');
   EXPECT_THROW(decode_all_for_leader(encoded(nameless)), Malformed);
 
