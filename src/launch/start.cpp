@@ -130,13 +130,13 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
   print(settings, text.str());
 }
 
-std::unique_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
+std::shared_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
                                                int rank, std::optional<master::OnlyThread> only_thread) {
   print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
-  return std::make_unique<master::Engine>(engine_options(settings, facts, only_thread),
-                                          std::make_unique<host::InlineHost>(rank, host, settings.initializer), 1,
-                                          nullptr, std::span<const master::RemoteNode>());
+  return master::Engine::make(engine_options(settings, facts, only_thread),
+                              std::make_unique<host::InlineHost>(rank, host, settings.initializer), 1, nullptr,
+                              std::span<const master::RemoteNode>());
 }
 
 /// Makes the channel of the node this rank leads, and tells all ranks where it is.
@@ -182,7 +182,7 @@ std::unique_ptr<host::Channel> attach(const ChannelPlace& leader, host::Zygote& 
 
 }  // namespace
 
-std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote) {
+std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote) {
   const std::vector<RankFacts> facts{my_facts()};
   if (settings.inline_tasks) return start_inline(settings, facts, 0, std::nullopt);
   const Layout layout = plan_layout(facts, layout_options(settings, 0, false));
@@ -190,12 +190,11 @@ std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host
   auto host = std::make_unique<host::SharedHost>(
       host_config(settings, layout, layout.nodes.front(), facts, next_channel_id()), zygote);
   host->start();
-  return std::make_unique<master::Engine>(engine_options(settings, facts, std::nullopt), std::move(host),
-                                          layout.nodes.front().executors, nullptr,
-                                          std::span<const master::RemoteNode>());
+  return master::Engine::make(engine_options(settings, facts, std::nullopt), std::move(host),
+                              layout.nodes.front().executors, nullptr, std::span<const master::RemoteNode>());
 }
 
-std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& mine,
+std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& mine,
                                            int root, host::Zygote& zygote, bool launched,
                                            std::optional<master::OnlyThread> only_thread) {
   const bool is_root = communicator.rank() == root;
@@ -242,8 +241,8 @@ std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& commu
   for (const NodePlan& other : layout.nodes) {
     if (other.leader != root) remote.push_back({other.leader, other.executors});
   }
-  return std::make_unique<master::Engine>(engine_options(mine, facts, only_thread), std::move(host), node.executors,
-                                          std::move(transport), remote);
+  return master::Engine::make(engine_options(mine, facts, only_thread), std::move(host), node.executors,
+                              std::move(transport), remote);
 }
 
 }  // namespace rankpool::launch

@@ -19,12 +19,12 @@
 namespace rankpool::launch {
 
 /// Without MPI: a pool of this process's own. Throws what makes it impossible.
-std::unique_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
+std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
 
 /// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
 /// @param settings the root's count. @param only_thread the thread that may use the pool, where not every one may.
-std::unique_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& settings,
+std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& settings,
                                            int root, host::Zygote& zygote, bool launched,
                                            std::optional<master::OnlyThread> only_thread);
 

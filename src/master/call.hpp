@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <thread>
 
 #include <rankpool/detail/call_spec.hpp>
 
@@ -44,8 +45,9 @@ struct Call {
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
   std::shared_ptr<PieceBuilder> builder;      ///< of such a call
   std::optional<Deadline> deadline;           ///< of such a call
+  std::thread::id reader;                     ///< of such a call: the thread that drew inputs last
   std::exception_ptr failure;                 ///< of the call as a whole
-  std::optional<std::uint64_t> total;         ///< where the input tells
+  std::optional<std::uint64_t> total;         ///< where the input tells, or has ended
   std::uint64_t tasks = 0;                    ///< drawn
   std::uint64_t bytes = 0;                    ///< the same, encoded
   std::uint64_t settled = 0;
@@ -58,7 +60,7 @@ struct Call {
     return std::prev(pieces.upper_bound(task));
   }
   [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }
-  [[nodiscard]] bool is_settled() const { return settled == total.value_or(tasks); }
+  [[nodiscard]] bool is_settled() const { return total && settled == *total; }
   [[nodiscard]] std::uint64_t unsettled_bytes() const {
     return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
   }
@@ -67,6 +69,7 @@ struct Call {
 /// A call that nobody waits for has ended: its handle is to be told.
 struct EndedCall {
   std::shared_ptr<detail::AsyncCall> handle;
+  std::shared_ptr<PieceBuilder> builder;  ///< takes the engine's lock where it ends with a piece in hand
   std::exception_ptr failure;
 };
 

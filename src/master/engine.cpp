@@ -49,10 +49,25 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
   }
 }
 
+std::shared_ptr<Engine> Engine::make(EngineOptions options, std::unique_ptr<host::Host> local,
+                                     std::uint32_t local_executors, std::unique_ptr<transport::Transport> transport,
+                                     std::span<const RemoteNode> nodes) {
+  const auto end = [](Engine* engine) {
+    if (engine->drives_here()) {
+      std::thread([engine] { std::default_delete<Engine>()(engine); }).detach();
+    } else {
+      std::default_delete<Engine>()(engine);
+    }
+  };
+  auto engine =
+      std::make_unique<Engine>(std::move(options), std::move(local), local_executors, std::move(transport), nodes);
+  return {engine.release(), end};
+}
+
 Engine::~Engine() {
   options_.only_thread.reset();  // there is nobody left to refuse
   if (!hosts_stopped_) terminate();
-  stop_background();
+  stop_background();  // with it the last callback ends
 }
 
 PoolState Engine::state() const {
@@ -86,6 +101,8 @@ void Engine::join() {
   if (state_ == PoolState::running) {
     throw std::logic_error("rankpool: join() of a pool that is still running; call close() or terminate() first");
   }
+  end_inputs_drawn_here();
+  dispatch();
   // Callbacks of other threads' driving are waited for too.
   while (!calls_.empty() || !ended_.empty() || driving_ == Driving::calling_back) drive_or_wait(lock, std::nullopt);
   stop_hosts(wire::StopMode::finish);
@@ -100,8 +117,8 @@ void Engine::terminate() {
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   for (const auto& [id, call] : calls_) ask_to_stop(call);
   fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
-  // A driver that sleeps uses the host without the lock.
-  while (is_driven() && !drives_here()) {
+  // A driver that sleeps uses the host without the lock. (One that is in a callback doesn't, and may be for long.)
+  while (driving_ == Driving::sleeping && !drives_here()) {
     local_->ring();
     ++waiting_;
     changed_.wait_for(lock, 10ms);

@@ -39,7 +39,11 @@ namespace rankpool::master {
 
 class Engine final : public detail::PoolCore {
  public:
-  /// `transport` is null when there are no other nodes.
+  /// `transport` is null when there are no other nodes. The last owner may be a callback, of which the engine's own
+  /// thread is to leave first: then another thread ends the pool.
+  static std::shared_ptr<Engine> make(EngineOptions options, std::unique_ptr<host::Host> local,
+                                      std::uint32_t local_executors, std::unique_ptr<transport::Transport> transport,
+                                      std::span<const RemoteNode> nodes);
   Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::uint32_t local_executors,
          std::unique_ptr<transport::Transport> transport, std::span<const RemoteNode> nodes);
   ~Engine() override;
@@ -86,12 +90,6 @@ class Engine final : public detail::PoolCore {
   [[nodiscard]] bool wants_input(const Call& call) const;
   [[nodiscard]] std::uint64_t first_piece() const { return 4 * processes_; }
   [[nodiscard]] std::optional<Deadline> deadline_of(const detail::CallSpec& spec) const;
-  [[nodiscard]] Call* find(const detail::AsyncCall& handle);
-  bool recall(Lock& lock, detail::AsyncCall& handle, Call& call);
-  [[nodiscard]] bool has_begun(const Call& call) const;
-  void await_done(Lock& lock, const detail::AsyncCall& handle);
-  [[nodiscard]] bool was_refused(const Call& call) const;
-  void end_cancelled(Call& call);
   void detach(Call& call, const std::exception_ptr& failure);
   void abandon(Call& call);
   void ask_to_stop(const Call& call);
@@ -101,6 +99,13 @@ class Engine final : public detail::PoolCore {
   void expire_calls();
   void check_running() const;
   void check_not_drawing() const;
+
+  // Calls that nobody waits for (engine_async.cpp).
+  [[nodiscard]] Call* find(const detail::AsyncCall& handle);
+  Call* recall(Lock& lock, const detail::AsyncCall& handle, const Call& call);
+  [[nodiscard]] bool has_begun(const Call& call) const;
+  [[nodiscard]] bool was_refused(const Call& call) const;
+  void end_inputs_drawn_here();
 
   // Driving (engine_driving.cpp).
   [[nodiscard]] bool is_driven() const { return driving_.load() != Driving::nothing; }
@@ -114,6 +119,7 @@ class Engine final : public detail::PoolCore {
   void drive(Lock& lock, const Work& work);
   bool poll_hosts();
   void poll_now(Lock& lock);
+  void poll_beside_callback(Lock& lock);
   void step(Lock& lock, std::optional<Deadline> deadline);
   void deliver(Lock& lock);
   void attend(Lock& lock);

@@ -1,4 +1,4 @@
-// Calls: opened, fed with inputs, waited for or not, ended.
+// Calls: opened, fed with inputs, waited for, ended.
 #include <algorithm>
 #include <sstream>
 #include <utility>
@@ -33,12 +33,9 @@ class Drawing {
   const Engine* before_;
 };
 
-// A node answers within its back-off, unless it is gone.
-constexpr auto recall_limit = 2s;
-
 std::string progress_text(const Call& call) {
   std::ostringstream text;
-  text << call.settled << " of " << (call.state == Call::State::drawing ? "more than " : "") << call.tasks << " tasks";
+  text << call.settled << " of " << (call.total ? "" : "more than ") << call.total.value_or(call.tasks) << " tasks";
   return text.str();
 }
 
@@ -189,161 +186,17 @@ void Engine::add_pieces(Call& call, std::span<const BuiltPiece> pieces) {
 void Engine::end_input(Call& call) {
   if (call.state != Call::State::drawing) return;
   call.state = Call::State::drained;
+  call.total = call.tasks;
   scheduler_.end_input(call.image.id);
-}
-
-// -------------------------------------------------------------------------------------------- that nobody waits for
-
-void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
-                   std::shared_ptr<detail::AsyncCall> handle) {
-  const auto deadline = deadline_of(spec);
-  check_nonblocking();
-  check_thread();
-  Lock lock(mutex_);
-  check_running();
-  Call& call = open(spec, total, handle->sink());
-  handle->start(weak_from_this(), call.image.id);
-  call.builder = std::make_shared<PieceBuilder>(*memory_, spec.input_stride, call.image.chunksize, first_piece());
-  call.handle = std::move(handle);
-  call.deadline = deadline;
-  if (deadline) deadlines_.emplace(*deadline, call.image.id);
-  ++handles_;
-  wake_background();
-  // Who sleeps doesn't know of this call's deadline.
-  if (deadline && is_driven() && !drives_here()) local_->ring();
-}
-
-Call* Engine::find(const detail::AsyncCall& handle) {
-  const auto found = calls_.find(handle.id());
-  return found != calls_.end() && found->second.handle.get() == &handle ? &found->second : nullptr;
-}
-
-bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::uint64_t most) {
-  home_.require("a future or a stream of a pool");
-  check_nonblocking();
-  check_thread();
-  Lock lock(mutex_);
-  const Call* const known = find(handle);
-  if (known == nullptr || known->state != Call::State::drawing) return false;
-  const std::shared_ptr<PieceBuilder> builder = known->builder;
-  const auto finish = [&] {
-    if (Call* const call = find(handle)) end_input(*call);
-  };
-  const std::uint64_t end = builder->drawn_tasks() + std::min(most, PieceBuilder::no_limit - builder->drawn_tasks());
-  bool more = true;
-  try {
-    while (more && builder->drawn_tasks() < end) {
-      more = draw(lock, handle.id(), source, *builder, end - builder->drawn_tasks());
-      const Call* const call = find(handle);
-      if (call == nullptr || call->state != Call::State::drawing) return false;
-      if (!more) finish();
-      dispatch();
-    }
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    finish();
-    attend(lock);
-    throw;
-  }
-  if (!ended_.empty()) attend(lock);
-  return more;
-}
-
-bool Engine::cancel(detail::AsyncCall& handle) {
-  home_.require("cancel");
-  check_nonblocking();
-  check_thread();
-  Lock lock(mutex_);
-  Call* const call = find(handle);
-  if (call != nullptr && call->state != Call::State::drawing && call->tasks == 1) {
-    if (!recall(lock, handle, *call)) return false;
-  } else if (call != nullptr) {
-    handle.set_cancelled();
-    detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was cancelled")));
-    attend(lock);
-  }
-  if (!handle.was_cancelled()) return false;
-  await_done(lock, handle);
-  return true;
-}
-
-/// Until the driver has told the handle that its call has ended; where that is this thread's own business, it is done
-/// after the callback that runs.
-void Engine::await_done(Lock& lock, const detail::AsyncCall& handle) {
-  while (!handle.done() && !drives_here()) {
-    local_->ring();
-    ++waiting_;
-    changed_.wait(lock);
-    --waiting_;
-  }
-}
-
-/// Cancels a call of one task if that has not started: only its host knows.
-bool Engine::recall(Lock& lock, detail::AsyncCall& handle, Call& call) {
-  if (call.is_open()) {
-    call.state = Call::State::cancelled;
-    scheduler_.cancel_job(call.image.id);
-  }
-  const auto deadline = Clock::now() + recall_limit;
-  for (;;) {
-    if (drives_here()) {  // in a callback
-      driving_ = Driving::polling;
-      poll_hosts();
-      driving_ = Driving::calling_back;
-    } else if (!is_driven()) {
-      poll_now(lock);
-    } else {
-      local_->ring();
-    }
-    const Call* const left = find(handle);
-    if (left == nullptr) break;
-    if (was_refused(*left) || Clock::now() >= deadline) return false;
-    lock.unlock();
-    std::this_thread::sleep_for(50us);
-    lock.lock();
-  }
-  return handle.was_cancelled();
-}
-
-void Engine::drop(detail::AsyncCall& handle) noexcept {
-  if (!home_.is_here()) return;
-  Lock lock(mutex_);
-  Call* const call = find(handle);
-  if (call == nullptr) return;
-  handle.set_cancelled();
-  detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was dropped")));
-  // Another thread than the one that may call MPI leaves the rest to that one.
-  if (may_drive_here()) attend(lock);
-}
-
-bool Engine::running(const detail::AsyncCall& handle) {
-  if (!home_.is_here()) return false;
-  check_nonblocking();
-  const Lock lock(mutex_);
-  const Call* const call = find(handle);
-  if (call == nullptr || call->state == Call::State::abandoned) return false;
-  return has_begun(*call);
-}
-
-/// Whether a host has answered that it can't give a lot of the call back.
-bool Engine::was_refused(const Call& call) const {
-  return std::ranges::any_of(lots_,
-                             [&call](const auto& lot) { return lot.second.call == call.image.id && lot.second.begun; });
-}
-
-bool Engine::has_begun(const Call& call) const {
-  return call.settled != 0 || std::ranges::any_of(lots_, [&](const auto& entry) {
-           const auto& [lot, open] = entry;
-           return open.call == call.image.id && (open.begun || open.host != local_host || local_->has_begun(lot));
-         });
 }
 
 // --------------------------------------------------------------------------------------------------------------- ends
 
 /// The handle's part of the call ends now; what is in flight is let run, and dropped when it ends.
 void Engine::detach(Call& call, const std::exception_ptr& failure) {
-  ended_.push_back({std::move(call.handle), failure});
+  ended_.push_back({std::move(call.handle), std::move(call.builder), failure});
   call.handle.reset();
+  call.builder.reset();
   if (call.deadline) deadlines_.erase({*call.deadline, call.image.id});
   --handles_;
   abandon(call);
@@ -406,7 +259,8 @@ void Engine::forget(host::CallId id) {
   }
   call.informed.clear();
   if (call.state == Call::State::cancelled && !call.is_settled() && !call.failure) {
-    end_cancelled(call);
+    call.failure = cancelled_by_shutdown(call);
+    if (call.handle) call.handle->set_cancelled();
   }
   if (call.handle) {
     call.sink = nullptr;
@@ -415,18 +269,6 @@ void Engine::forget(host::CallId id) {
   const bool awaited = call.state != Call::State::abandoned;
   call.state = Call::State::ended;
   if (!awaited) calls_.erase(found);
-}
-
-/// A call that was cancelled has ended before its tasks.
-void Engine::end_cancelled(Call& call) {
-  if (call.tasks == 1 && !call.deaths.empty()) {
-    // Its cancellation came too late, and then its executor died.
-    const auto& [task, report] = *call.deaths.begin();
-    call.failure = task::worker_lost(report, task, 1, call.max_attempts);
-    return;
-  }
-  call.failure = cancelled_by_shutdown(call);
-  if (call.handle) call.handle->set_cancelled();
 }
 
 void Engine::fail_calls(const std::exception_ptr& error) {

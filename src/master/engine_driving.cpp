@@ -21,6 +21,21 @@ constexpr auto grace = 1ms;
 // Without a call for this long it sleeps until it is told of one, which costs start() a wake-up.
 constexpr auto background_patience = 100ms;
 
+// The pool of which this thread runs a callback.
+thread_local const Engine* calling_back_for = nullptr;
+
+/// Leaves a lock for a time, however that ends.
+class Unlocked {
+ public:
+  explicit Unlocked(std::unique_lock<std::mutex>& lock) : lock_(lock) { lock_.unlock(); }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+  ~Unlocked() { lock_.lock(); }
+
+ private:
+  std::unique_lock<std::mutex>& lock_;
+};
+
 }  // namespace
 
 // Before the mutex is locked: the driver holds it while it delivers. A task that runs inline doesn't.
@@ -33,7 +48,7 @@ void Engine::check_nonblocking() const {
 
 void Engine::check_blocking() const {
   check_nonblocking();
-  if (driving_ == Driving::calling_back && drives_here()) {
+  if (calling_back_for == this) {
     throw std::logic_error(
         "rankpool: a call that waits for the pool was made in a callback, on which the pool waits; submit the work "
         "and give its future a callback instead");
@@ -124,10 +139,38 @@ void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
   // A message of another node wakes nobody: look again soon.
   if (transport_) sleep = std::min(sleep, backoff_.next());
   driving_ = Driving::sleeping;
-  lock.unlock();
-  local_->wait(sleep);
-  lock.lock();
+  {
+    const Unlocked asleep(lock);
+    local_->wait(sleep);
+  }
   driving_ = Driving::polling;
+}
+
+/// Polls while the driver, this thread or another, is in a callback; it delivers nothing.
+void Engine::poll_beside_callback(Lock& lock) {
+  class Interlude {
+   public:
+    explicit Interlude(Engine& engine) : engine_(engine), driver_(engine.driver_) {
+      engine_.driver_ = std::this_thread::get_id();
+      engine_.driving_ = Driving::polling;
+    }
+    Interlude(const Interlude&) = delete;
+    Interlude& operator=(const Interlude&) = delete;
+    ~Interlude() {
+      engine_.driving_ = Driving::calling_back;
+      engine_.driver_ = driver_;
+    }
+
+   private:
+    Engine& engine_;
+    std::thread::id driver_;
+  };
+  {
+    const Interlude interlude(*this);
+    if (poll_hosts()) return;
+  }
+  const Unlocked pause(lock);
+  std::this_thread::sleep_for(50us);
 }
 
 // In their order, one at a time, without the lock.
@@ -136,12 +179,16 @@ void Engine::deliver(Lock& lock) {
     EndedCall ended = std::move(ended_.front());
     ended_.pop_front();
     driving_ = Driving::calling_back;
-    lock.unlock();
-    ended.handle->finish(std::move(ended.failure));
-    ended.handle->call_back();
-    ended.handle->set_done();
-    ended.handle.reset();
-    lock.lock();
+    {
+      const Unlocked outside(lock);
+      const Engine* const before = std::exchange(calling_back_for, this);
+      ended.builder.reset();
+      ended.handle->finish(std::move(ended.failure));
+      ended.handle->call_back();
+      ended.handle->set_done();
+      ended.handle.reset();
+      calling_back_for = before;
+    }
     driving_ = Driving::polling;
     if (waiting_ != 0) changed_.notify_all();
   }
@@ -193,6 +240,7 @@ void Engine::drive_in_background(const std::stop_token& stop) {
         drive(lock, [&] { step(lock, std::nullopt); });
       } catch (const std::exception& error) {
         break_pool(std::string("the pool can't go on: ") + error.what());
+        drive(lock, [] {});  // tells the handles
       }
     }
   }

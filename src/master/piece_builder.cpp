@@ -62,7 +62,10 @@ std::byte* PieceBuilder::append(std::uint64_t tasks) {
 std::byte* PieceBuilder::append_encoded(std::size_t bytes) {
   // The table of offsets comes behind the tasks; its room is kept free, so that completing a piece copies nothing.
   const std::size_t with_table = bytes + (offsets_.size() + 3) * sizeof(std::uint64_t);
-  if (block_ == 0) begin_piece(std::max(with_table, piece_bytes + piece_bytes / 4));
+  if (block_ == 0) {
+    const std::size_t fitting = target_tasks_ > piece_bytes / with_table ? piece_bytes : target_tasks_ * with_table;
+    begin_piece(std::max(with_table, fitting + fitting / 4));
+  }
   if (with_table > capacity_ - used_) grow(with_table);
   std::byte* to = memory_.at(block_) + used_;
   offsets_.push_back(used_);

@@ -53,6 +53,7 @@ class TaskTime {
 enum class JobState : std::uint8_t {
   open,  ///< more tasks may come
   input_ended,
+  held,       ///< nothing starts, and what has not is asked back, until it is cancelled or goes on
   cancelled,  ///< nothing starts any more; waits for what is in flight
 };
 

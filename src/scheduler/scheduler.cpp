@@ -114,10 +114,28 @@ void Scheduler::cancel_job(JobId id) {
   finish_if_done(*job);
 }
 
+void Scheduler::hold_job(JobId id) {
+  Job* const job = find_job(id);
+  if (job == nullptr || job->state != JobState::input_ended) return;
+  job->state = JobState::held;
+  update(*job);
+  for (Lot* lot = job->lots.front(); lot != nullptr; lot = job->lots.next(*lot)) {
+    if (lot->retraction == Retraction::none) ask_back(*lot, nullptr);
+  }
+}
+
+void Scheduler::resume_job(JobId id) {
+  Job* const job = find_job(id);
+  if (job == nullptr || job->state != JobState::held) return;
+  job->state = JobState::input_ended;
+  update(*job);
+}
+
 /// Puts the job on the lists it belongs on; to be called after each change.
 void Scheduler::update(Job& job) {
-  ready_.keep(job, !job.pending.empty());
-  unserved_.keep(job, !job.pending.empty() && job.lots.empty());
+  const bool ready = !job.pending.empty() && job.state != JobState::held;
+  ready_.keep(job, ready);
+  unserved_.keep(job, ready && job.lots.empty());
 }
 
 void Scheduler::finish_if_done(Job& job) {

@@ -49,6 +49,11 @@ class Scheduler {
   /// Nothing of the job starts any more, its lots are retracted, JobDone comes when nothing is in flight. The tasks
   /// dropped are not reported.
   void cancel_job(JobId id);
+  /// Nothing of the job starts for now, and its lots are retracted; what comes back is pending. For a job whose input
+  /// has ended.
+  void hold_job(JobId id);
+  /// Lets a job that is held go on.
+  void resume_job(JobId id);
 
   /// @name Reports
   /// Each returns false, and changes nothing, when the lot isn't open on that host (a late reply) or a task of the

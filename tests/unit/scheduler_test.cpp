@@ -233,6 +233,40 @@ TEST(Scheduler, a_cancelled_job_starts_nothing_retracts_and_ends) {
   EXPECT_TRUE(drain(scheduler).empty());
 }
 
+TEST(Scheduler, a_held_job_starts_nothing_until_it_goes_on) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 2);
+  add_job(scheduler, 1, 100, {.schedule = Schedule::dynamic});
+  const std::vector<RunLot> given = lots(scheduler);
+  ASSERT_EQ(given.size(), 2U);
+  scheduler.hold_job(1);
+  scheduler.hold_job(1);  // no effect
+  EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[0].lot}, RetractLot{0, given[1].lot}}));
+  const std::uint64_t pending = scheduler.pending_tasks(1);
+  EXPECT_TRUE(scheduler.task_died(0, given[0].lot, 0));
+  EXPECT_TRUE(scheduler.tasks_returned(0, given[0].lot, {1, given[0].tasks.count - 1}));
+  EXPECT_EQ(scheduler.pending_tasks(1), pending + given[0].tasks.count);
+  EXPECT_TRUE(drain(scheduler).empty());
+  scheduler.resume_job(1);
+  const RunLot again = lots(scheduler).at(0);
+  EXPECT_EQ(again.tasks.first, 1U);  // what came back last
+  scheduler.hold_job(1);
+  drain(scheduler);
+  scheduler.cancel_job(1);
+  EXPECT_EQ(scheduler.pending_tasks(1), 0U);
+}
+
+TEST(Scheduler, a_held_job_ends_with_its_last_task) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 1);
+  add_job(scheduler, 1, 1);
+  const RunLot lot = one_lot(scheduler);
+  scheduler.hold_job(1);
+  drain(scheduler);
+  finish(scheduler, lot);
+  EXPECT_EQ(drain(scheduler), (std::vector<Command>{JobDone{1}}));
+}
+
 TEST(Scheduler, a_cancelled_job_ends_with_its_lost_hosts) {
   Scheduler scheduler;
   scheduler.add_host(0, 2);
