@@ -17,14 +17,14 @@ using namespace std::chrono_literals;
 // Leaders that have been told to stop get this long to take the message.
 constexpr auto flush_limit = 10s;
 
-/// Whether a leader's message holds its last word; what is no message is left to the end of the patience.
+/// Whether a leader's message holds its last word.
 bool says_stopped(detail::Bytes message) {
   bool stopped = false;
   try {
     wire::for_each_to_master(
         message, [&](const auto& last) { stopped |= std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>; });
   } catch (const wire::Malformed&) {
-    return stopped;
+    // The end of a node that talks nonsense is waited for no longer than flush_limit.
   }
   return stopped;
 }

@@ -111,7 +111,7 @@ Call* Engine::recall(Lock& lock, const detail::AsyncCall& handle, const Call& ca
     Call* const left = find(handle);
     if (left == nullptr) return nullptr;
     if (left->is_open() && scheduler_.pending_tasks(id) != 0) return left;
-    if (!left->is_open() || was_refused(*left) || Clock::now() >= deadline) {
+    if (was_refused(*left) || Clock::now() >= deadline) {
       scheduler_.resume_job(id);
       dispatch();
       return nullptr;

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <mutex>
 #include <ranges>
 #include <string>
 #include <thread>
@@ -30,8 +29,6 @@ int await_file(const std::string& path) {
   return 1;
 }
 
-bool exists(const std::string& path) { return std::ifstream(path).peek() != EOF; }
-
 /// Runs until the file "go" has been written to, and then dies, in its first attempt.
 int die_first(const std::string& running, const std::string& go) {
   append_line(running, "running");
@@ -40,8 +37,9 @@ int die_first(const std::string& running, const std::string& go) {
   return 7;
 }
 
-void wait_for(const std::string& path) {
-  while (!exists(path)) std::this_thread::sleep_for(1ms);
+int nap_and_tell(const std::string& path, int i) {
+  append_line(path, "begun");
+  return nap(i);
 }
 
 // --- cancel() --------------------------------------------------------------------------------------------------------
@@ -50,7 +48,7 @@ TEST(RefusedCancel, leaves_the_task_its_further_attempts) {
   const ScratchFile running;
   const ScratchFile go;
   const auto future = pool().submit(die_first, running.path(), go.path());
-  wait_for(running.path());
+  await_file(running.path());
   EXPECT_FALSE(future.cancel());
   append_line(go.path(), "go");
   EXPECT_EQ(future.get(), 7);
@@ -85,7 +83,7 @@ TEST(Cancel, works_while_a_callback_takes_its_time) {
   EXPECT_THROW((void)waiting.get(), CancelledError);
 }
 
-TEST(Cancel, of_many_that_wait_takes_little_time) {
+TEST(Cancel, of_many_that_wait_cancels_each) {
   const ScratchFile go;
   std::vector<rankpool::Future<int>> busy;
   for (int i = 0; i < pool().processes(); ++i) busy.push_back(pool().submit(await_file, go.path()));
@@ -146,11 +144,14 @@ TEST(ShutdownLast, that_cancels_a_stream_of_unknown_length_says_so) {
 }
 
 TEST(ShutdownLast, that_cancels_a_map_of_unknown_length_says_so) {
-  std::jthread other([] {
-    std::this_thread::sleep_for(20ms);
+  const ScratchFile begun;
+  std::jthread other([&] {
+    await_file(begun.path());
     pool().shutdown({.cancel_pending = true, .wait = false});
   });
-  EXPECT_THROW((void)pool().map(nap, numbers(100'000) | std::views::filter(any), {.chunksize = 1}), CancelledError);
+  EXPECT_THROW((void)pool().map(rankpool::bind(nap_and_tell, begun.path()), numbers(100'000) | std::views::filter(any),
+                                {.chunksize = 1}),
+               CancelledError);
 }
 
 TEST(TerminateLast, does_not_wait_for_a_callback_of_another_thread) {
