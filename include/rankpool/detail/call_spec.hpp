@@ -76,8 +76,8 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
   spec.timeout = options.timeout;
 }
 
-/// A condition that some thread waits for. Looked at under the pool's lock, after anything has happened in the pool: must
-/// not call the pool.
+/// A condition that some thread waits for. Looked at under the pool's lock, after anything has happened in the pool:
+/// must not call the pool.
 using Condition = std::function<bool()>;
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
