@@ -6,7 +6,7 @@
 
 #include <rankpool/rankpool.hpp>
 
-/// A step of the "3n + 1" walk for every start, until it falls below the start.
+/// How many steps the "3n + 1" walk takes until it falls below its start.
 std::uint64_t steps_below_start(std::uint64_t start) {
   std::uint64_t n = start;
   std::uint64_t steps = 0;

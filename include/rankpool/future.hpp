@@ -103,7 +103,8 @@ class Future {
   /// Waits for the result, but not longer than the given time; may be called again. Mirrors `get(timeout)`,
   /// `result(timeout)`.
   /// @param timeout in seconds: `2s`, `100ms`, `2.5s`. 0 and less: don't wait.
-  /// @throws TimeoutError when the time has passed, never before that.
+  /// @throws TimeoutError when the time has passed, never before that. The call's own `timeout`
+  ///   (MapOptions::timeout) ends it in a TimeoutError as well: then ready() is true, and the error for good.
   Reference get(Seconds timeout) const& {
     require_within(timeout);
     return look();
@@ -156,9 +157,10 @@ class Future {
   }
 
   /// Cancels what has not started. A call of one task is cancelled while that waits; one of many, as long as it has not
-  /// ended. Its future becomes ready with CancelledError, without waiting for what runs of it. Mirrors
+  /// ended. Its future becomes ready with CancelledError, without waiting for what runs of it, which may ask
+  /// this_task::stop_requested(). Callbacks of this future, and of others that end meanwhile, may run in it. Mirrors
   /// `Future.cancel()`.
-  /// @returns whether the call was cancelled, now or before.
+  /// @returns whether the call was cancelled, now or before; when not, nothing has changed.
   bool cancel() const { return state().cancel_call(); }
 
   /// @returns whether the call was cancelled, or the pool terminated before its end. Mirrors `Future.cancelled()`.

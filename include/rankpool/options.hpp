@@ -120,7 +120,9 @@ struct PoolOptions {
 /// Options of one call.
 struct MapOptions {
   /// Of streams (`imap` and its relatives): inputs drawn ahead of the reader, at most; 0: 16 per executor, or two
-  /// chunks where that is more. Other calls have no use for it. Python: `buffersize` of `Executor.map` (3.14).
+  /// chunks where that is more. Tasks of a few microseconds and less want a larger one: on two executors a task that
+  /// does nothing costs 2.7 us with the default, 0.23 us with 512, and 0.02 us with 8192. Other calls have no use for
+  /// it. Python: `buffersize` of `Executor.map` (3.14).
   Count buffersize = {};
   /// Tasks an executor takes at a time; 0: measured. Python: `chunksize`.
   Count chunksize = {};
@@ -131,17 +133,18 @@ struct MapOptions {
   /// Like PoolOptions::task_timeout, for this call; infinity lifts the pool's limit.
   std::optional<Seconds> task_timeout = {};
   /// Time for the whole call, from its start, in seconds; 0 is no time at all, not given is no limit. When it has
-  /// passed, what has not started is cancelled and the call throws TimeoutError. Python: `timeout` of
-  /// `Executor.map`.
+  /// passed, what has not started is cancelled and the call throws TimeoutError; for `map_async` and `starmap_async`
+  /// the future has it, of a stream next() throws it, after the results that came in time. Tasks that run go on, and
+  /// may ask this_task::stop_requested(). Python: `timeout` of `Executor.map`.
   std::optional<Seconds> timeout = {};
 };
 
 /// Options of Pool::shutdown. Mirrors the arguments of `Executor.shutdown`.
 struct ShutdownOptions {
-  /// Cancel the tasks that have not started. Those that run finish; calls of other threads that lose tasks by this
-  /// throw CancelledError. Python: `cancel_futures`.
+  /// Cancel the tasks that have not started. Those that run finish; calls of other threads, futures and streams that
+  /// lose tasks by this end in CancelledError. Python: `cancel_futures`.
   bool cancel_pending = false;
-  /// Return when all is done, as join() does.
+  /// Return when all is done, as join() does; to be false in a callback.
   bool wait = true;
 };
 

@@ -32,9 +32,9 @@ namespace rankpool {
 
 /// Runs functions in other processes, on all cores of a machine or of a cluster. `run()` makes one, or Pool::open.
 ///
-/// Calls block until their tasks have ended, except those that give a Future; all may be made from any thread, several
-/// at once; not inside a task. Blocking ones throw std::logic_error in a callback of a future. Moving and destroying a
-/// pool must not happen while another thread uses it.
+/// Calls block until their tasks have ended, except those that give a Future or a stream; all may be made from any
+/// thread, several at once; not inside a task. Blocking ones throw std::logic_error in a callback of a future. Moving
+/// and destroying a pool must not happen while another thread uses it.
 ///
 /// What `f` may be: a function, a lambda whose captures are trivially copyable values, a functor with `serialize`, a
 /// pointer to a non-virtual member function, `rankpool::fn<f>` or `rankpool::bind(f, args...)`. Overloaded names need a
@@ -321,8 +321,8 @@ class Pool {
   // --- streams ------------------------------------------------------------------------------------------------------
 
   /// Runs `f(element)` for every element of a range while the results are read, one by one, in the range's order.
-  /// Returns as soon as the first inputs are drawn. Mirrors `Pool.imap`, and `Executor.map` with `buffersize`
-  /// (Python 3.14):
+  /// Returns as soon as the first inputs are drawn: when those are slow, the very first. Mirrors `Pool.imap`, and
+  /// `Executor.map` with `buffersize` (Python 3.14):
   ///
   ///     for (double energy : pool.imap(simulate, parameters)) std::cout << energy << '\n';
   ///
@@ -488,9 +488,12 @@ class Pool {
   /// @throws std::logic_error in a thread that may not call MPI: see open().
   void terminate() { core("terminate").terminate(); }
 
-  /// Closes, and joins unless told not to wait. Mirrors `Executor.shutdown`.
+  /// Closes, and joins unless told not to wait. Mirrors `Executor.shutdown`. In a callback pass `{.wait = false}`.
+  /// @throws std::logic_error when told to wait in a callback; nothing has changed then.
   void shutdown(ShutdownOptions options = {}) {
     detail::PoolCore& pool = core("shutdown");
+    // Waits for nothing, but is refused where join() would be.
+    if (options.wait) pool.await([] { return true; }, std::nullopt);
     pool.close();
     if (options.cancel_pending) pool.cancel_pending();
     if (options.wait) pool.join();

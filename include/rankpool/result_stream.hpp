@@ -125,8 +125,9 @@ class OutcomeStream;
 ///
 /// **Inputs** are drawn no further ahead of the reader than MapOptions::buffersize says, so that they may be endless
 /// and that memory is bounded while the reader is slow. Pool::imap draws the first ones, reading draws the others: a
-/// range is walked only in the threads that do this. A range given as an rvalue belongs to the stream, which frees it
-/// when all is drawn, or with itself; a range with a name is referred to and must live as long as the stream.
+/// range is walked only in the threads that do this. Slow inputs are drawn one at a time, and results that are there
+/// wait for no more than one of them. A range given as an rvalue belongs to the stream, which frees it when all is
+/// drawn, or with itself; a range with a name is referred to and must live as long as the stream.
 ///
 /// **Errors.** A task's error is thrown in its place, by next() or by `++` and begin() of a loop; after that the stream
 /// goes on with the next item: call next() again, or begin another loop. outcomes() throws none of them. Once each,
@@ -173,8 +174,9 @@ class [[nodiscard]] ResultStream {
   typename As::Next next() { return detail::take_next<As>(reader_.get(), std::nullopt); }
 
   /// The same, but waits no longer than the given time; may be called again. Mirrors `next(timeout)`.
-  /// @param timeout in seconds: `2s`, `100ms`, `2.5s`; 0 and less: don't wait. Drawing inputs is not interrupted.
-  /// @throws TimeoutError when the time has passed, never before that.
+  /// @param timeout in seconds: `2s`, `100ms`, `2.5s`; 0 and less: don't wait. It may be late by what drawing takes: of
+  ///   slow inputs one, or a whole chunk where MapOptions::chunksize is given.
+  /// @throws TimeoutError when the time has passed, never before that; MapOptions::timeout, too, which ends the stream.
   typename As::Next next(Seconds timeout) { return detail::take_next<As>(reader_.get(), timeout); }
 
   /// Goes on to the next item: a second loop begins where the first one was left.
@@ -227,7 +229,7 @@ class [[nodiscard]] OutcomeStream {
   std::optional<Outcome<R>> next() { return detail::take_next<As>(reader_.get(), std::nullopt); }
 
   /// The same, but waits no longer than the given time; may be called again.
-  /// @param timeout in seconds; 0 and less: don't wait. Drawing inputs is not interrupted.
+  /// @param timeout in seconds; 0 and less: don't wait. It may be late by what drawing takes, as for ResultStream.
   /// @throws TimeoutError when the time has passed, never before that.
   std::optional<Outcome<R>> next(Seconds timeout) { return detail::take_next<As>(reader_.get(), timeout); }
 

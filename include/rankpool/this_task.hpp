@@ -28,9 +28,9 @@ namespace rankpool::this_task {
 /// @returns the name of the host the task runs on.
 [[nodiscard]] RANKPOOL_API std::string host();
 
-/// Nobody waits for the task any more: its call's `timeout` has passed, its call was cancelled while it ran, or the
-/// pool is being ended. A long task asks now and then, cheaply, and returns early; what it returns is dropped. One that
-/// doesn't ask runs to its end. It is not asked before it is killed for its `task_timeout`.
+/// Nobody waits for the task any more: its call's `timeout` has passed, its call was cancelled or its stream dropped
+/// while it ran, or the pool is being ended. A long task asks now and then, cheaply, and returns early; what it returns
+/// is dropped. One that doesn't ask runs to its end. It is not asked before it is killed for its `task_timeout`.
 /// @returns whether to stop; once true, true for the rest of the task.
 [[nodiscard]] RANKPOOL_API bool stop_requested();
 

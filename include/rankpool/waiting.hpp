@@ -75,6 +75,17 @@ std::vector<FutureCall*> calls_of(const std::vector<Future<R>>& futures) {
   return calls;
 }
 
+/// Whether a wait is over without waiting; a future whose callback asks counts as ready.
+template <class Call>
+bool needs_no_waiting(const std::vector<Call*>& calls, When when) {
+  const auto failed = [](const Call* call) {
+    return call->settled() && call->error() != nullptr && !call->cancelled();
+  };
+  if (when == When::first_completed && std::ranges::any_of(calls, &Call::settled)) return true;
+  if (when == When::first_exception && std::ranges::any_of(calls, failed)) return true;
+  return std::ranges::all_of(calls, &Call::settled);
+}
+
 /// Waits as long as `when` says. A template so that only those who use it have it compiled.
 template <class Call>
 void await_calls(const std::vector<Call*>& calls, When when, Deadline deadline) {
@@ -100,7 +111,9 @@ auto wait_for(Range& futures, When when, std::optional<Seconds> timeout) {
   if constexpr (explain_futures<Range>()) {
     const Deadline deadline = timeout ? deadline_after(*timeout) : std::nullopt;
     auto distinct = distinct_futures(futures);
-    await_calls(calls_of(distinct), when, deadline);
+    const std::vector<FutureCall*> calls = calls_of(distinct);
+    const bool may_wait = !timeout || *timeout > Seconds::zero();
+    if (may_wait && !needs_no_waiting(calls, when)) await_calls(calls, when, deadline);
     Waited<typename std::ranges::range_value_t<Range>::value_type> waited;
     for (auto& future : distinct) (future.ready() ? waited.done : waited.not_done).push_back(std::move(future));
     return waited;
@@ -111,12 +124,14 @@ auto wait_for(Range& futures, When when, std::optional<Seconds> timeout) {
 
 /// Waits for futures, of one pool or of several. Mirrors `concurrent.futures.wait`.
 ///
-/// May be called from any thread; in a callback only where nothing is left to wait for.
+///     const auto [done, not_done] = rankpool::wait(futures, rankpool::When::first_completed, 5s);
+///
+/// May be called from any thread; in a callback only where nothing is left to wait for, or with no time to wait.
 /// @param futures a range or a list in braces; duplicates count once.
 /// @param when how many of them to wait for. With no futures at all it returns at once.
-/// @param timeout how long at most, in seconds; not given: as long as it takes.
+/// @param timeout how long at most, in seconds; 0 and less: don't wait; not given: as long as it takes.
 /// @returns those that are ready and those that are not; when the time has passed, too.
-/// @throws std::logic_error where a future refers to no call, and in a callback.
+/// @throws std::logic_error where a future refers to no call, and where it would have to wait in a callback.
 template <std::ranges::input_range Range>
 auto wait(Range&& futures, When when = When::all_completed, std::optional<Seconds> timeout = {}) {
   return detail::wait_for(futures, when, timeout);
@@ -126,6 +141,16 @@ template <class R>
 Waited<R> wait(std::initializer_list<Future<R>> futures, When when = When::all_completed,
                std::optional<Seconds> timeout = {}) {
   return detail::wait_for(futures, when, timeout);
+}
+/// `wait(futures, 5s)`: for all of them.
+template <std::ranges::input_range Range>
+auto wait(Range&& futures, Seconds timeout) {
+  return detail::wait_for(futures, When::all_completed, timeout);
+}
+/// `wait({first, second}, 5s)`: for both.
+template <class R>
+Waited<R> wait(std::initializer_list<Future<R>> futures, Seconds timeout) {
+  return detail::wait_for(futures, When::all_completed, timeout);
 }
 
 /// Futures as they become ready: a single-pass range, made by as_completed(). To be used by one thread at a time, and
@@ -138,6 +163,22 @@ class [[nodiscard]] Completed : public std::ranges::view_base {
       : futures_(std::move(futures)),
         completions_(std::make_unique<detail::Completions>(detail::calls_of(futures_))),
         deadline_(deadline) {}
+
+  /// The other one is at its end then.
+  Completed(Completed&&) noexcept = default;
+  /// Drops the range that was here; the other one is at its end then.
+  Completed& operator=(Completed&& other) noexcept {
+    if (this == &other) return *this;
+    completions_ = std::move(other.completions_);  // the old one first: it looks at the calls of the old futures
+    futures_ = std::move(other.futures_);
+    deadline_ = other.deadline_;
+    given_ = other.given_;
+    current_ = std::move(other.current_);
+    return *this;
+  }
+  Completed(const Completed&) = delete;
+  Completed& operator=(const Completed&) = delete;
+  ~Completed() = default;
 
   /// Stands at one of the futures. All iterators of a range stand where it stands.
   class Iterator {
@@ -183,6 +224,7 @@ class [[nodiscard]] Completed : public std::ranges::view_base {
  private:
   void step() {
     current_ = {};
+    if (completions_ == nullptr) return;  // moved from
     detail::Completions& completions = *completions_;
     if (given_ == completions.size()) return;
     const auto next_is_done = [&completions, given = given_] { return completions.done() > given; };
@@ -216,6 +258,8 @@ auto completed(Range& futures, std::optional<Seconds> timeout) {
 /// it; duplicates once. Mirrors `concurrent.futures.as_completed`.
 ///
 ///     for (const auto& future : rankpool::as_completed(futures)) std::cout << future.get() << '\n';
+///
+/// A move-only result is moved out of a copy of the handle: `for (auto f : as_completed(fs)) use(std::move(f).get());`.
 ///
 /// @param futures of one pool or of several: a range or a list in braces. It is not needed afterwards.
 /// @param timeout how long to wait for all of them, from now on, in seconds; not given: as long as it takes. A step

@@ -268,6 +268,19 @@ TEST(OpenCallbacks, need_a_thread_of_the_pools_only_where_it_may_call_mpi) {
   });
 }
 
+// Below MULTIPLE nobody would run it.
+TEST(OpenCallbacks, may_own_the_pool_last) {
+  if (!threads_may_call()) return;
+  const mpi::communicator world;
+  std::atomic<int> got = 0;
+  if (std::optional<Pool> opened = Pool::open(world)) {
+    const auto pool = std::make_shared<Pool>(std::move(*opened));
+    pool->submit(square, 3).then([pool, &got](int value) { got = value; });
+  }
+  world.barrier();  // which the other ranks reach when the pool has ended
+  while (world.rank() == 0 && got == 0) std::this_thread::sleep_for(1ms);
+}
+
 // --- the program's own messages --------------------------------------------------------------------------------------
 
 constexpr int end_tag = 1000;

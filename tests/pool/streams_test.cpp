@@ -123,6 +123,33 @@ TEST(Imap, dropped_early_cancels_what_has_not_started) {
   EXPECT_LT(file.numbers<std::vector<int>>().size(), 900U);
 }
 
+auto slow_numbers(std::atomic<int>& drawn) {
+  return std::views::iota(0, 1000) | std::views::transform([&drawn](int i) {
+           sleep_ms(50);
+           ++drawn;
+           return i;
+         });
+}
+
+TEST(Imap, gives_results_while_its_inputs_are_slow) {
+  std::atomic<int> drawn = 0;
+  auto stream = pool().imap(square, slow_numbers(drawn), {.buffersize = 1000});
+  EXPECT_EQ(drawn, 1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(stream.next(), i * i);
+  EXPECT_LT(drawn, 100);  // 5 s
+}
+
+TEST(Imap, with_slow_inputs_keeps_to_the_time_that_next_may_take) {
+  std::atomic<int> drawn = 0;
+  const auto task = [](int) {
+    while (!rankpool::this_task::stop_requested()) sleep_ms(1);
+  };
+  auto stream = pool().imap(task, slow_numbers(drawn), {.buffersize = 1000});
+  const auto start = Clock::now();
+  EXPECT_THROW((void)stream.next(20ms), TimeoutError);
+  EXPECT_LT(Clock::now() - start, 5s);
+}
+
 // --- errors ----------------------------------------------------------------------------------------------------------
 
 TEST(Imap, throws_a_tasks_error_at_its_place_and_goes_on) {

@@ -236,6 +236,22 @@ TEST(Callbacks, may_cancel_and_terminate) {
   EXPECT_EQ(first.get(), 1);
 }
 
+TEST(Callbacks, may_shut_the_pool_down_without_waiting) {
+  Manual manual;
+  const Future<int> future = manual.pool.apply_async(square, 1);
+  std::string text;
+  rankpool::PoolState refused = rankpool::PoolState::broken;
+  future.then([&](int) {
+    text = error_of([&] { manual.pool.shutdown(); });
+    refused = manual.pool.state();
+    manual.pool.shutdown({.wait = false});
+  });
+  manual.core->run_all(1);
+  EXPECT_NE(text.find("in a callback"), std::string::npos) << text;
+  EXPECT_EQ(refused, rankpool::PoolState::running) << "a refused shutdown changes nothing";
+  EXPECT_EQ(manual.pool.state(), rankpool::PoolState::closed);
+}
+
 TEST(Callbacks, may_not_block_but_may_look_at_what_is_ready) {
   Manual manual;
   const Future<int> first = manual.pool.apply_async(square, 1);
@@ -261,6 +277,30 @@ TEST(Callbacks, may_not_block_but_may_look_at_what_is_ready) {
   EXPECT_NE(errors[4].find("must not move the result out"), std::string::npos) << errors[4];
   EXPECT_EQ(sum, 9);
   EXPECT_EQ(first.get(), 1);
+}
+
+TEST(Callbacks, see_their_future_ready_also_when_added_just_before_the_waiters_wake) {
+  const auto call = std::make_shared<rankpool::detail::ApplyCall<int>>();
+  const Future<int> future(call);
+  call->start({}, 1);
+  rankpool::test::HeapResults results(0);
+  results.commit(rankpool::detail::encode_result(7, results));
+  results.deliver(call->sink());
+  call->finish(nullptr);
+  EXPECT_FALSE(future.ready());
+  call->call_back();
+  ASSERT_FALSE(call->done());  // which the pool says under its lock, a moment later
+  int heard = 0;
+  future.then([&](int) {
+    EXPECT_TRUE(future.ready());
+    EXPECT_TRUE(future.successful());
+    EXPECT_EQ(rankpool::wait({future}).done.size(), 1U);
+    heard = future.get();
+  });
+  EXPECT_EQ(heard, 7);
+  EXPECT_EQ(Future(future).get(), 7);
+  call->set_done();
+  EXPECT_THROW((void)future.get(), std::logic_error);  // moved out
 }
 
 TEST(Callbacks, added_while_the_call_ends_run_once_each) {

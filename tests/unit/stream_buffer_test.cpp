@@ -31,6 +31,35 @@ using rankpool::TimeoutError;
 
 namespace {
 
+/// Runs tasks until it is destroyed.
+class Worker {
+ public:
+  explicit Worker(StreamPool& pool)
+      : thread_([this, &pool] {
+          while (!stop_) {
+            if (!pool.step()) std::this_thread::yield();
+          }
+        }) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+/// Has the stream draw all it may, however slow the machine is.
+template <class R>
+void draw_all(Streams& streams, ResultStream<R>& stream) {
+  streams.core->allow_below(0);
+  EXPECT_THROW((void)stream.next(60s), TimeoutError);  // at once: no task may run
+  streams.core->allow_below(std::numeric_limits<std::uint64_t>::max());
+}
+
 // --- laziness --------------------------------------------------------------------------------------------------------
 
 TEST(StreamBuffer, draws_no_further_ahead_than_buffersize) {
@@ -43,6 +72,8 @@ TEST(StreamBuffer, draws_no_further_ahead_than_buffersize) {
         const rankpool::MapOptions options{.buffersize = buffersize, .chunksize = chunksize};
         auto stream =
             ordered ? streams.pool.imap(square, source, options) : streams.pool.imap_unordered(square, source, options);
+        EXPECT_GE(source.drawn(), 1);
+        draw_all(streams, stream);
         EXPECT_EQ(source.drawn(), std::min(buffersize, n));
         std::vector<int> results;
         while (const std::optional<int> result = stream.next()) {
@@ -62,6 +93,7 @@ TEST(StreamBuffer, draws_ahead_for_all_executors_by_default) {
     Source source;
     const rankpool::MapOptions options = zero == 0 ? rankpool::MapOptions{} : rankpool::MapOptions{.buffersize = 0};
     auto stream = streams.pool.imap(same, source, options);
+    draw_all(streams, stream);
     EXPECT_EQ(source.drawn(), 16 * streams.pool.processes());
     for (int read = 1; read <= 200; ++read) {
       EXPECT_EQ(stream.next(), read - 1);
@@ -74,6 +106,7 @@ TEST(StreamBuffer, draws_two_chunks_for_each_executor_by_default) {
   Streams streams;
   Source source;
   auto stream = streams.pool.imap(same, source, {.chunksize = 1000});
+  draw_all(streams, stream);
   EXPECT_EQ(source.drawn(), 2 * 1000 * streams.pool.processes());
   const std::vector<std::string> one{"a"};
   EXPECT_EQ(streams.pool.imap(shout, one, {.chunksize = std::numeric_limits<std::uint64_t>::max()}).next(), "a!");
@@ -88,9 +121,20 @@ TEST(StreamBuffer, draws_several_inputs_at_a_time) {
   for (const std::uint64_t feed : streams.core->feeds()) EXPECT_GE(feed, 4U);
 }
 
+TEST(StreamBuffer, draws_whole_chunks_where_there_is_room) {
+  Streams streams;
+  auto stream = streams.pool.imap(same, numbers(1000), {.buffersize = 400, .chunksize = 7});
+  for (int x = 0; x < 500; ++x) EXPECT_EQ(stream.next(), x);
+  int whole = 0;
+  for (const std::uint64_t feed : streams.core->feeds()) whole += feed % 7 == 0 ? 1 : 0;
+  EXPECT_GE(whole, 3);
+  for (const std::uint64_t feed : streams.core->feeds()) EXPECT_TRUE(feed < 7 || feed % 7 == 0) << feed;
+}
+
 TEST(StreamBuffer, draws_all_it_may_before_it_waits) {
   Streams streams;
   auto stream = streams.pool.imap(same, numbers(100), {.buffersize = 16});  // one result at a time
+  draw_all(streams, stream);
   EXPECT_EQ(stream.next(), 0);
   EXPECT_EQ(streams.core->waiting_chunks(), 15U);
   EXPECT_EQ(stream.next(), 1);
@@ -116,6 +160,80 @@ TEST(StreamBuffer, of_endless_inputs_keeps_no_more_than_buffersize_results) {
     ASSERT_LE(Counted::alive, 10);
     ASSERT_EQ(stream.next()->value, x);
   }
+}
+
+// --- slow inputs -----------------------------------------------------------------------------------------------------
+
+constexpr auto slow = 5ms;
+
+/// 0, 1, 2, ..., each of which takes its time.
+auto slow_numbers(std::atomic<int>& drawn) {
+  return std::views::iota(0, 1000) | std::views::transform([&drawn](int x) {
+           std::this_thread::sleep_for(slow);
+           ++drawn;
+           return x;
+         });
+}
+
+TEST(StreamBuffer, of_slow_inputs_is_there_with_the_first_of_them) {
+  std::atomic<int> drawn = 0;
+  Streams streams;
+  const auto stream = streams.pool.imap(same, slow_numbers(drawn), {.buffersize = 1000});
+  EXPECT_EQ(drawn, 1);
+  EXPECT_EQ(streams.core->waiting_chunks(), 1U);
+}
+
+TEST(StreamBuffer, gives_results_while_its_inputs_are_slow) {
+  for (const bool ordered : {true, false}) {
+    std::atomic<int> drawn = 0;
+    Streams streams;
+    const rankpool::MapOptions options{.buffersize = 1000};
+    auto stream = ordered ? streams.pool.imap(same, slow_numbers(drawn), options)
+                          : streams.pool.imap_unordered(same, slow_numbers(drawn), options);
+    for (int x = 0; x < 10; ++x) {
+      EXPECT_EQ(stream.next(), x);
+      EXPECT_LE(drawn, x + 2);
+    }
+  }
+}
+
+TEST(StreamBuffer, gives_results_that_another_thread_delivers_while_its_inputs_are_slow) {
+  std::atomic<int> drawn = 0;
+  Streams streams(oldest_first(), Driver::another);
+  const Worker worker(*streams.core);
+  auto stream = streams.pool.imap(same, slow_numbers(drawn), {.buffersize = 1000});
+  for (int x = 0; x < 5; ++x) EXPECT_EQ(stream.next(), x);
+  EXPECT_LT(drawn, 500);
+}
+
+TEST(StreamBuffer, draws_one_input_at_most_after_the_time_to_wait_has_passed) {
+  std::atomic<int> drawn = 0;
+  Streams streams;
+  streams.core->allow_below(0);
+  auto stream = streams.pool.imap(same, slow_numbers(drawn), {.buffersize = 1000});
+  for (const auto timeout : {-1ms, 0ms, 1ms}) {
+    const int before = drawn;
+    EXPECT_THROW((void)stream.next(timeout), TimeoutError);
+    EXPECT_EQ(drawn, before + 1);
+  }
+  EXPECT_THROW((void)stream.next(4 * slow), TimeoutError);
+  EXPECT_LE(drawn, 8);
+  streams.core->allow_below(1000);
+  for (int x = 0; x < 8; ++x) EXPECT_EQ(stream.next(), x);
+}
+
+TEST(StreamBuffer, of_inputs_that_turn_slow_draws_one_by_one_again) {
+  Streams streams;
+  int drawn = 0;
+  auto inputs = std::views::iota(0) | std::views::transform([&drawn](int x) {
+                  if (x >= 5000) std::this_thread::sleep_for(2ms);
+                  ++drawn;
+                  return x;
+                });
+  auto stream = streams.pool.imap(same, inputs, {.buffersize = 40});
+  while (drawn <= 5000) (void)stream.next();
+  for (int i = 0; i < 60; ++i) (void)stream.next();
+  EXPECT_EQ(streams.core->feeds().back(), 1U);
 }
 
 // --- what is used is freed -------------------------------------------------------------------------------------------
@@ -229,27 +347,6 @@ TEST(StreamBuffer, moved_from_is_at_its_end) {
 }
 
 // --- results that another thread delivers ----------------------------------------------------------------------------
-
-/// Runs tasks until it is destroyed.
-class Worker {
- public:
-  explicit Worker(StreamPool& pool)
-      : thread_([this, &pool] {
-          while (!stop_) {
-            if (!pool.step()) std::this_thread::yield();
-          }
-        }) {}
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-  ~Worker() {
-    stop_ = true;
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
-};
 
 TEST(StreamBuffer, reads_what_another_thread_delivers) {
   Streams streams(shuffled(9), Driver::another);

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <list>
 #include <memory>
@@ -231,6 +234,37 @@ TEST(Wait, in_a_callback_is_refused_unless_nothing_is_left_to_wait_for) {
   EXPECT_NE(stream.find("in a callback"), std::string::npos) << stream;
 }
 
+TEST(Wait, in_a_futures_own_callback_counts_that_future_as_ready) {
+  const Calls calls(odd_only, 3);
+  calls.run({3});
+  int heard = 0;
+  const auto listen = [&] {
+    const Future<int>& own = calls.futures[1];
+    EXPECT_EQ(wait({own}).done.size(), 1U);
+    EXPECT_EQ(wait({own, calls.futures[2]}, 10s).done.size(), 2U);
+    EXPECT_EQ(wait({calls.futures[0], own}, When::first_completed).done, (std::vector{own}));
+    EXPECT_EQ(wait({calls.futures[0], own}, When::first_exception).done, (std::vector{own}));
+    EXPECT_EQ(wait({calls.futures[0], own}, 0s).done, (std::vector{own}));
+    EXPECT_EQ(wait({calls.futures[0]}, When::all_completed, -1s).not_done.size(), 1U);
+    EXPECT_NE(error_of([&] { (void)wait({calls.futures[0], own}, 1s); }).find("in a callback"), std::string::npos);
+    ++heard;
+  };
+  calls.futures[1].then({}, [&](const std::exception_ptr&) { listen(); });
+  calls.run({2});
+  EXPECT_EQ(heard, 1);
+}
+
+TEST(Wait, takes_a_timeout_alone) {
+  const Calls calls(square, 2);
+  calls.run({1});
+  EXPECT_EQ(wait(calls.futures, 5ms).not_done.size(), 1U);
+  EXPECT_EQ(wait(calls.futures, 0s).done.size(), 1U);
+  EXPECT_EQ(wait({calls.futures[0], calls.futures[1]}, 2.5ms).not_done.size(), 1U);
+  calls.run({2});
+  EXPECT_EQ(wait(calls.futures, 1h).done.size(), 2U);
+  EXPECT_THROW((void)wait(calls.futures, rankpool::Seconds(std::nan(""))), std::invalid_argument);
+}
+
 TEST(Wait, returns_after_the_callbacks) {
   for (int round = 0; round < 50; ++round) {
     const Calls calls(square, 2);
@@ -391,6 +425,54 @@ TEST(AsCompleted, needs_the_given_range_no_longer_and_releases_each_future_after
   }
   EXPECT_EQ(turn, 3U);
   EXPECT_EQ(made[2].use_count(), 1);
+}
+
+TEST(AsCompleted, moved_from_is_at_its_end) {
+  const Calls calls(square, 2);
+  calls.run({2, 1});
+  auto from = as_completed(calls.futures);
+  EXPECT_EQ(from.begin()->get(), 4);
+  auto to = std::move(from);
+  EXPECT_TRUE(from.begin() == from.end());  // NOLINT(bugprone-use-after-move): what this is about
+  EXPECT_EQ(results_of(to), (std::vector<int>{1}));
+  to = as_completed(calls.futures);
+  from = std::move(to);
+  EXPECT_TRUE(to.begin() == to.end());  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(results_of(from), (std::vector<int>{4, 1}));
+}
+
+namespace {
+
+/// A call that never ends, and whose memory shows whether it is used after it has died: it is spoilt and kept.
+class Unended final : public rankpool::detail::FutureState<int> {
+ public:
+  rankpool::detail::ResultSink& sink() override { throw std::logic_error("gives nothing"); }
+  void finish(std::exception_ptr /*failure*/) noexcept override {}
+
+  static void* operator new(std::size_t bytes) { return ::operator new(bytes); }
+  static void operator delete(void* memory, std::size_t bytes) {
+    std::memset(memory, spoilt, bytes);
+    graves.emplace_back(static_cast<unsigned char*>(memory), bytes);
+  }
+
+  static constexpr unsigned char spoilt = 0xAB;
+  static inline std::vector<std::pair<unsigned char*, std::size_t>> graves;
+};
+
+}  // namespace
+
+TEST(AsCompleted, assigned_over_leaves_its_calls_before_they_die) {
+  {
+    auto range = as_completed({Future<int>(std::shared_ptr<rankpool::detail::FutureState<int>>(new Unended))});
+    range = as_completed(std::vector<Future<int>>{});
+    EXPECT_TRUE(range.begin() == range.end());
+  }
+  ASSERT_EQ(Unended::graves.size(), 1U);
+  for (const auto& [memory, bytes] : Unended::graves) {
+    EXPECT_TRUE(std::all_of(memory, memory + bytes, [](unsigned char byte) { return byte == Unended::spoilt; }));
+    ::operator delete(memory);
+  }
+  Unended::graves.clear();
 }
 
 TEST(AsCompleted, may_be_left_early_while_futures_end) {

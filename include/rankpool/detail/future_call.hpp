@@ -160,8 +160,9 @@ class FutureCall : public AsyncCall {
     ObserverRing::remove(observer);
   }
 
-  /// Whether the results may be looked at: by everybody once all is over, and before that by the callbacks.
-  [[nodiscard]] bool settled() const noexcept { return done() || in_callback(); }
+  /// Whether the results may be looked at: by everybody once the callbacks have run, which is a moment before done(),
+  /// and before that by the callbacks.
+  [[nodiscard]] bool settled() const noexcept { return stage() >= Stage::over || in_callback(); }
 
   /// Blocks until settled().
   /// @returns false when the deadline passed before.
@@ -216,7 +217,7 @@ class FutureCall : public AsyncCall {
   /// @throws what require_value() does.
   void take_value() {
     require_value();
-    if (!done()) {
+    if (stage() < Stage::over) {
       throw std::logic_error(
           "rankpool: a callback must not move the result out of its own future, where the callbacks after it and the "
           "waiters look for it");

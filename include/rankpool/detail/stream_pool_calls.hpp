@@ -103,9 +103,9 @@ auto stream_ranges(PoolCore& core, std::string_view what, const MapOptions& opti
     auto inputs = std::make_unique<KeptInputs<Source, Ranges...>>(std::forward<Ranges>(ranges)...);
     const std::optional<std::uint64_t> size = inputs->size();
     auto call = std::make_shared<StreamCall<Result>>(order);
-    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), buffersize);
+    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), buffersize, spec.chunksize);
     core.start(spec, size, std::move(call));
-    reader->refill(1);
+    reader->prefetch();
     return ResultStream<Result>(std::move(reader));
   }
 }

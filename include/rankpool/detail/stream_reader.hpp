@@ -3,11 +3,12 @@
 ///
 ///   StreamInputs ──feed()──► PoolCore ──► executors ──► StreamCall ──take()──► StreamReader ──► ResultStream
 ///        ▲                                                                         │
-///        └────────────────── refill: drawn - read <= buffersize ───────────────────┘
+///        └────────── rounds of drawing: drawn - read <= buffersize ────────────────┘
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -73,13 +74,56 @@ class StreamInputs : public InputSource {
   std::exception_ptr error_;
 };
 
+/// How many inputs to draw at a time. Nothing interrupts a round: slow inputs are drawn one by one, so that results
+/// need not wait for more than one of them, and quick ones many at once, which costs less.
+class RoundSize {
+ public:
+  using Duration = std::chrono::steady_clock::duration;
+  /// What a round is to take, at most.
+  static constexpr Duration target = std::chrono::milliseconds(1);
+
+  /// @param chunk tasks that are to stay together where there is room for them.
+  explicit RoundSize(std::uint64_t chunk) noexcept : least_(std::max<std::uint64_t>(chunk, 1)), tasks_(least_) {}
+
+  /// @returns how many to draw where there is room for so many.
+  [[nodiscard]] std::uint64_t within(std::uint64_t room) const noexcept { return whole_chunks(std::min(tasks_, room)); }
+
+  /// A round of that size took so long.
+  void learn(std::uint64_t tasks, Duration took) noexcept {
+    if (took > target) {
+      const auto slower = static_cast<std::uint64_t>(took / target);
+      tasks_ = std::max(least_, whole_chunks(std::min(tasks, tasks_) / (slower + 1)));
+    } else if (tasks >= tasks_ && tasks_ < most) {
+      const auto faster = static_cast<std::uint64_t>(target / std::max(took, Duration(1)));
+      tasks_ *= std::clamp<std::uint64_t>(faster / 2, 1, growth);
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t growth = 16;
+  /// Growth ends from here on: inputs may become slow in the middle of a round.
+  static constexpr std::uint64_t most = 1024;
+
+  [[nodiscard]] std::uint64_t whole_chunks(std::uint64_t tasks) const noexcept {
+    return tasks > least_ ? tasks - tasks % least_ : tasks;
+  }
+
+  std::uint64_t least_;
+  std::uint64_t tasks_;
+};
+
 /// One thread at a time reads.
 template <class R>
 class StreamReader {
  public:
   /// @param buffersize inputs drawn ahead of the reader, at most; not 0.
-  StreamReader(std::shared_ptr<StreamCall<R>> call, std::unique_ptr<StreamInputs> inputs, std::uint64_t buffersize)
-      : call_(std::move(call)), inputs_(std::move(inputs)), buffersize_(buffersize) {}
+  /// @param chunk tasks that an executor takes at a time; 0: the pool decides.
+  StreamReader(std::shared_ptr<StreamCall<R>> call, std::unique_ptr<StreamInputs> inputs, std::uint64_t buffersize,
+               std::uint64_t chunk)
+      : call_(std::move(call)),
+        inputs_(std::move(inputs)),
+        buffersize_(buffersize),
+        round_(std::min(chunk, buffersize)) {}
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
@@ -90,19 +134,11 @@ class StreamReader {
     if (const auto pool = call_->pool()) pool->drop(*call_);
   }
 
-  /// Draws what may be drawn, if that is at least so much.
+  /// Draws the first inputs: all there is room for, unless they are slow.
   /// @throws what the pool has against being called here; what the inputs throw comes in its place in the stream.
-  void refill(std::uint64_t least) {
-    if (inputs_ == nullptr || inputs_->error() != nullptr) return;
-    const std::uint64_t room = buffersize_ - (inputs_->drawn() - read_);
-    if (room < least) return;
-    const auto pool = call_->pool();
-    if (pool == nullptr) return;
-    try {
-      // The user's memory is freed as early as can be.
-      if (!pool->feed(*call_, *inputs_, room)) inputs_.reset();
-    } catch (...) {
-      if (inputs_->error() == nullptr) throw;
+  void prefetch() {
+    const Clock::time_point enough = Clock::now() + RoundSize::target;
+    while (draw_round(1) && Clock::now() < enough) {
     }
   }
 
@@ -112,12 +148,13 @@ class StreamReader {
   /// @throws TimeoutError, what the inputs threw, why the call ended early; the stream goes on after each.
   bool advance(std::optional<Seconds> timeout) {
     release();
-    if (run_ == runs_.size() && !fetch(timeout)) return false;
+    bool has_drawn = false;
+    if (run_ == runs_.size() && !fetch(timeout, has_drawn)) return false;
     // Before the item is handed over, so that executors work while the user looks at it, and so that none is lost
     // where this throws. Not for each item: a piece is to have several tasks.
     ++read_;
     try {
-      refill(std::max<std::uint64_t>(buffersize_ / 4, 1));
+      if (!has_drawn) draw_round(std::max<std::uint64_t>(buffersize_ / 4, 1));
     } catch (...) {
       --read_;
       throw;
@@ -146,8 +183,31 @@ class StreamReader {
  private:
   using Supply = typename StreamCall<R>::Supply;
 
+  using Clock = std::chrono::steady_clock;
+
+  /// Draws some inputs, if there are any and there is room for at least so many.
+  /// @returns whether it has drawn.
+  bool draw_round(std::uint64_t least) {
+    if (inputs_ == nullptr || inputs_->error() != nullptr) return false;
+    const std::uint64_t room = buffersize_ - (inputs_->drawn() - read_);
+    if (room < least) return false;
+    const auto pool = call_->pool();
+    if (pool == nullptr) return false;
+    const std::uint64_t tasks = round_.within(room);
+    const Clock::time_point begun = Clock::now();
+    try {
+      // The user's memory is freed as early as can be.
+      if (!pool->feed(*call_, *inputs_, tasks)) inputs_.reset();
+    } catch (...) {
+      if (inputs_->error() == nullptr) throw;
+    }
+    round_.learn(tasks, Clock::now() - begun);
+    return true;
+  }
+
   /// Waits for items. @returns false at the end.
-  bool fetch(std::optional<Seconds> timeout) {
+  /// @param has_drawn set where the last thing done was to draw, and results came meanwhile.
+  bool fetch(std::optional<Seconds> timeout, bool& has_drawn) {
     std::optional<Deadline> deadline;
     while (!at_end()) {
       run_ = 0;
@@ -158,12 +218,38 @@ class StreamReader {
         break;
       }
       if (!deadline) deadline = timeout ? deadline_after(*timeout) : Deadline();
-      refill(1);
+      has_drawn = draw_until_news(*deadline);
       const auto pool = call_->pool();
-      if (pool == nullptr) continue;  // it has gone since, and has finished the call
-      if (!pool->await([call = call_.get()] { return call->has_news(); }, *deadline)) throw_late(*timeout);
+      if (has_drawn || pool == nullptr) continue;  // a pool that has gone since has finished the call
+      if (!pool->await(news(), *deadline)) throw_late(*timeout);
     }
     return false;
+  }
+
+  /// Draws all there is room for.
+  /// @returns true when it has stopped before, for there was news.
+  bool draw_until_news(Deadline deadline) {
+    Clock::time_point looked = Clock::now();
+    while (draw_round(1)) {
+      if (call_->has_news()) return true;
+      const Clock::time_point now = Clock::now();
+      if (now - looked > RoundSize::target) {
+        if (look_for_news()) return true;
+        looked = Clock::now();
+      }
+      if (deadline && now >= *deadline) return false;
+    }
+    return false;
+  }
+
+  /// Nobody else may drive the pool, or call results in that are few.
+  bool look_for_news() {
+    const auto pool = call_->pool();
+    return pool == nullptr || pool->await(news(), Clock::now() + RoundSize::target / 10);
+  }
+
+  [[nodiscard]] Condition news() const {
+    return [call = call_.get()] { return call->has_news(); };
   }
 
   [[noreturn]] static void throw_late(Seconds timeout) {
@@ -187,6 +273,7 @@ class StreamReader {
   std::shared_ptr<StreamCall<R>> call_;   ///< null at the end
   std::unique_ptr<StreamInputs> inputs_;  ///< null when all are drawn
   std::uint64_t buffersize_;
+  RoundSize round_;
   std::uint64_t read_ = 0;
 
   std::vector<typename StreamCall<R>::Run> runs_;  ///< taken from the call
