@@ -20,6 +20,8 @@
 
 #include <rankpool/detail/task_output.hpp>
 
+#include "support/signals_blocked.hpp"
+
 namespace rankpool::host {
 namespace {
 
@@ -54,24 +56,6 @@ void flush_before_fork(bool has_threads) {
                           std::string("rankpool: can't start the process that forks executors: ") + advice);
 }
 
-// Held while the process forks, so that no handler of the rank's runs in the zygote.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous_);
-  }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-
-  [[nodiscard]] const sigset_t& previous() const { return previous_; }
-
- private:
-  sigset_t previous_{};
-};
-
 // Waits until the other end of the socket is closed, as the zygote's is when it goes. @returns false if it is still
 // open.
 bool hangs_up(int socket, int timeout_ms) {
@@ -97,7 +81,8 @@ Zygote Zygote::fork_now(ExecutorMain main, ExecutorSignals executor_signals) {
   support::UniqueFd rank_end(ends[0]);
   support::UniqueFd zygote_end(ends[1]);
 
-  const AllSignalsBlocked blocked;
+  // No handler of the rank's is to run in the zygote.
+  const support::AllSignalsBlocked blocked;
   const pid_t rank = getpid();
   const pid_t pid = fork();
   if (pid < 0) throw_unforkable(errno);
@@ -118,12 +103,14 @@ Zygote::Zygote(support::UniqueFd socket, pid_t pid, std::ptrdiff_t threads_at_fo
 
 Zygote::Zygote(Zygote&& other) noexcept
     : socket_(std::move(other.socket_)),
+      asking_(std::move(other.asking_)),
       pid_(std::exchange(other.pid_, 0)),
       threads_at_fork_(other.threads_at_fork_),
       owner_(other.owner_) {}
 
 Zygote& Zygote::operator=(Zygote&& other) noexcept {
   std::swap(socket_, other.socket_);
+  std::swap(asking_, other.asking_);
   std::swap(pid_, other.pid_);
   std::swap(threads_at_fork_, other.threads_at_fork_);
   std::swap(owner_, other.owner_);
@@ -140,14 +127,10 @@ Zygote::~Zygote() {
 }
 
 void Zygote::attach(std::uint64_t channel, const SharedMemory& memory) {
-  send({RequestKind::attach, 0, channel}, memory.file());
-  await_reply();
+  ask({RequestKind::attach, 0, channel}, memory.file());
 }
 
-void Zygote::detach(std::uint64_t channel) {
-  send({RequestKind::detach, 0, channel});
-  await_reply();
-}
+void Zygote::detach(std::uint64_t channel) { ask({RequestKind::detach, 0, channel}); }
 
 void Zygote::spawn(std::uint64_t channel, std::uint32_t slot) { send({RequestKind::spawn, slot, channel}); }
 
@@ -156,6 +139,12 @@ void Zygote::kill(std::uint64_t channel, std::uint32_t slot) { send({RequestKind
 void Zygote::expire(std::uint64_t channel, std::uint32_t slot) { send({RequestKind::expire, slot, channel}); }
 
 bool Zygote::alive() const { return pid_ != 0 && owner_.is_here() && !hangs_up(socket_.get(), 0); }
+
+void Zygote::ask(const ZygoteRequest& request, int file) {
+  const std::lock_guard asking(*asking_);
+  send(request, file);
+  await_reply();
+}
 
 void Zygote::send(const ZygoteRequest& request, int file) const {
   ZygoteRequest copy = request;

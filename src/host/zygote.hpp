@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 
 #include <rankpool/detail/home_process.hpp>
 
@@ -23,8 +25,8 @@ enum class ExecutorSignals {
   reset       ///< the defaults: the process has handlers of MPI's
 };
 
-/// The zygote lives until the handle is destroyed or the rank dies. One thread at a time uses a handle. Calls throw
-/// std::runtime_error when the zygote is gone; SIGPIPE is never raised.
+/// The zygote lives until the handle is destroyed or the rank dies. Calls may come from any thread: those of several
+/// pools. They throw std::runtime_error when the zygote is gone; SIGPIPE is never raised.
 class Zygote {
  public:
   /// Writes out the C and C++ streams and forks. Throws std::system_error when no process can be had.
@@ -60,12 +62,14 @@ class Zygote {
  private:
   Zygote(support::UniqueFd socket, pid_t pid, std::ptrdiff_t threads_at_fork);
 
+  void ask(const ZygoteRequest& request, int file = -1);
   void send(const ZygoteRequest& request, int file = -1) const;
   void await_reply() const;
   [[noreturn]] void throw_gone() const;
 
   support::UniqueFd socket_;
-  pid_t pid_ = 0;  ///< 0: moved from
+  std::unique_ptr<std::mutex> asking_ = std::make_unique<std::mutex>();  ///< from a request to its reply
+  pid_t pid_ = 0;                                                        ///< 0: moved from
   std::ptrdiff_t threads_at_fork_;
   detail::HomeProcess owner_;  ///< a fork of the rank has a copy of the handle, but no zygote
 };

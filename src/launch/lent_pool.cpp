@@ -1,57 +1,22 @@
 #include "launch/lent_pool.hpp"
 
 #include <optional>
-#include <stdexcept>
-#include <string>
 #include <string_view>
 #include <utility>
 
 #include <rankpool/errors.hpp>
 
 #include "launch/exit_guard.hpp"
-#include "task/this_task.hpp"
 
 namespace rankpool::launch {
-namespace {
-
-thread_local bool in_pool = false;
-
-class Inside {
- public:
-  explicit Inside(bool inside) : before_(std::exchange(in_pool, inside)) {}
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-  ~Inside() { in_pool = before_; }
-
- private:
-  bool before_;
-};
-
-/// Inputs are drawn without the pool's lock.
-class OutsideSource final : public detail::InputSource {
- public:
-  explicit OutsideSource(detail::InputSource& source) : source_(source) {}
-
-  bool draw(detail::PieceWriter& writer) override {
-    const Inside outside(false);
-    return source_.draw(writer);
-  }
-  [[nodiscard]] std::optional<std::uint64_t> size() const override { return source_.size(); }
-
- private:
-  detail::InputSource& source_;
-};
-
-}  // namespace
 
 LentPool::LentPool(const std::shared_ptr<detail::PoolCore>& pool)
     : pool_(pool), processes_(pool->processes()), name_(pool->name()) {}
 
 template <class Work>
-void LentPool::do_inside(const Work& work) const {
+void LentPool::do_at_home(const Work& work) const {
   const std::shared_ptr<detail::PoolCore> core = is_at_home() ? pool_.lock() : nullptr;
   if (core == nullptr) return;
-  const Inside inside(true);
   work(*core);
 }
 
@@ -65,10 +30,8 @@ std::shared_ptr<detail::PoolCore> LentPool::pool_for(std::string_view what) cons
 
 void LentPool::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const std::shared_ptr<detail::PoolCore> core = pool_for(spec.what);
-  OutsideSource outside(source);
   try {
-    const Inside inside(true);
-    core->run(spec, outside, sink);
+    core->run(spec, source, sink);
   } catch (...) {
     // What ended the call may be the end of the program, which nobody gets to see.
     ExitGuard::stay_for_exit();
@@ -89,7 +52,6 @@ bool LentPool::feed(detail::AsyncCall& call, detail::InputSource& source, std::u
 bool LentPool::await(const detail::Condition& condition, detail::Deadline deadline) {
   const std::shared_ptr<detail::PoolCore> core = pool_.lock();
   if (core == nullptr) return condition();
-  const Inside inside(true);
   return core->await(condition, deadline);
 }
 
@@ -108,24 +70,24 @@ bool LentPool::running(const detail::AsyncCall& call) {
 }
 
 void LentPool::close() {
-  do_inside([](auto& pool) { pool.close(); });
+  do_at_home([](auto& pool) { pool.close(); });
 }
 
 void LentPool::join() {
-  do_inside([](auto& pool) { pool.join(); });
+  do_at_home([](auto& pool) { pool.join(); });
 }
 
 void LentPool::terminate() {
-  do_inside([](auto& pool) { pool.terminate(); });
+  do_at_home([](auto& pool) { pool.terminate(); });
 }
 
 void LentPool::cancel_pending() {
-  do_inside([](auto& pool) { pool.cancel_pending(); });
+  do_at_home([](auto& pool) { pool.cancel_pending(); });
 }
 
 PoolState LentPool::state() const {
   PoolState state = PoolState::closed;
-  do_inside([&](auto& pool) { state = pool.state(); });
+  do_at_home([&](auto& pool) { state = pool.state(); });
   return state;
 }
 
@@ -133,8 +95,5 @@ OpenedPool::~OpenedPool() {
   if (is_at_home()) return;
   static_cast<void>(new std::shared_ptr(std::move(pool_)));  // NOLINT(cppcoreguidelines-owning-memory): kept for good
 }
-
-// Tasks that run inline do so without the pool's lock.
-bool LentPool::works_here() { return in_pool && task::current_task() == nullptr; }
 
 }  // namespace rankpool::launch

@@ -33,15 +33,12 @@ class LentPool : public detail::PoolCore {
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return name_; }
 
-  /// Whether this thread runs user code for the pool, such as a result's deserialization, and may hold its lock.
-  static bool works_here();
-
  protected:
   [[nodiscard]] bool is_at_home() const { return home_.is_here(); }
 
  private:
   template <class Work>
-  void do_inside(const Work& work) const;
+  void do_at_home(const Work& work) const;
 
   [[nodiscard]] std::shared_ptr<detail::PoolCore> pool_for(std::string_view what) const;
 

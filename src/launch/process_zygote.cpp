@@ -27,17 +27,20 @@ ProcessZygote& ProcessZygote::instance() {
 }
 
 host::Zygote& ProcessZygote::get(bool mpi_runs) {
+  const std::lock_guard lock(mutex_);
   host::open_standard_descriptors();
-  if (zygote_ && !zygote_->alive()) zygote_.reset();
-  if (!zygote_) {
+  if (zygotes_.empty() || !zygotes_.back().alive()) {
     detail::snapshot_modules();
-    zygote_ = host::Zygote::fork_now(host::executor_main,
-                                     mpi_runs ? host::ExecutorSignals::reset : host::ExecutorSignals::inherited);
-    warning_ = mpi_runs ? "" : warning_of_threads(zygote_->threads_at_fork());
+    zygotes_.push_back(host::Zygote::fork_now(
+        host::executor_main, mpi_runs ? host::ExecutorSignals::reset : host::ExecutorSignals::inherited));
+    warning_ = mpi_runs ? "" : warning_of_threads(zygotes_.back().threads_at_fork());
   }
-  return *zygote_;
+  return zygotes_.back();
 }
 
-std::string ProcessZygote::take_warning() { return std::exchange(warning_, {}); }
+std::string ProcessZygote::take_warning() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(warning_, {});
+}
 
 }  // namespace rankpool::launch

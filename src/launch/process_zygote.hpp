@@ -1,13 +1,15 @@
 // The one zygote of a process, whatever number of pools that opens.
 #pragma once
 
-#include <optional>
+#include <list>
+#include <mutex>
 #include <string>
 
 #include "host/zygote.hpp"
 
 namespace rankpool::launch {
 
+/// All members from any thread.
 class ProcessZygote {
  public:
   static ProcessZygote& instance();
@@ -19,7 +21,8 @@ class ProcessZygote {
   std::string take_warning();
 
  private:
-  std::optional<host::Zygote> zygote_;
+  std::mutex mutex_;
+  std::list<host::Zygote> zygotes_;  ///< the last one serves; pools may still hold those before it, which were killed
   std::string warning_;
 };
 

@@ -94,7 +94,7 @@ PoolSettings settings_of(const PoolOptions& options) {
 
 /// For a thread that exits. @returns whether the pool has ended; it can't where it is its own code that exits.
 bool end_at_exit(detail::PoolCore& core) {
-  if (LentPool::works_here()) return false;
+  if (core.delivers_here()) return false;
   return status_of("the pool could not be terminated: ", [&core] {
            core.terminate();
            return EXIT_SUCCESS;

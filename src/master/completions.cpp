@@ -2,13 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <utility>
+#include <thread>
 
-#include <rankpool/errors.hpp>
+#include "master/callback_mark.hpp"
 
 namespace rankpool::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto turn = 5ms;
+constexpr auto glance = 100us;
+
+}  // namespace
 
 /// The calls that have ended, in that order, and the pools of those that have not.
 class Completions::Queue {
@@ -46,25 +55,21 @@ class Completions::Queue {
     return static_cast<std::size_t>(finished_[place] - observations_.data());
   }
 
-  struct Drive {
-    std::shared_ptr<PoolCore> core;
-    bool alone;
+  /// What is left to wait for.
+  struct Pending {
+    std::weak_ptr<PoolCore> pool;  ///< of some of the calls
+    std::ptrdiff_t pools;          ///< of all of them
   };
 
-  /// @returns a pool with calls that are not done, each in its turn; null when there is none.
-  [[nodiscard]] Drive pool_to_drive() {
+  /// @returns the pools that have such calls, each in its turn.
+  [[nodiscard]] Pending pending() {
     const std::lock_guard lock(mutex_);
-    for (;;) {
-      count_done();
-      const auto pending = std::ranges::count_if(pools_, [](const PendingPool& pool) { return pool.pending != 0; });
-      if (pending == 0) return {nullptr, true};
-      do turn_ = (turn_ + 1) % pools_.size();
-      while (pools_[turn_].pending == 0);
-      if (std::shared_ptr<PoolCore> core = pools_[turn_].core.lock()) return {std::move(core), pending == 1};
-      // A pool goes only after its calls are done, so this one went just now.
-      count_done();
-      if (pools_[turn_].pending != 0) throw BrokenPool("the pool has gone, and left a call without an end");
-    }
+    count_done();
+    const auto pools = std::ranges::count_if(pools_, [](const PendingPool& pool) { return pool.calls != 0; });
+    if (pools == 0) return {{}, 0};
+    do turn_ = (turn_ + 1) % pools_.size();
+    while (pools_[turn_].calls == 0);
+    return {pools_[turn_].pool, pools};
   }
 
  private:
@@ -83,26 +88,30 @@ class Completions::Queue {
   };
 
   struct PendingPool {
-    const PoolCore* identity;  ///< null for calls whose pool has gone, which are done
-    std::weak_ptr<PoolCore> core;
-    std::size_t pending;
+    std::weak_ptr<PoolCore> pool;
+    std::size_t calls;
   };
 
   void count_done() noexcept {
-    // An observer hears of an end just before the call is done.
-    for (; done_ < finished_.size() && finished_[done_]->call->done(); ++done_) {
+    for (; done_ < finished_.size() && is_over(*finished_[done_]->call); ++done_) {
       finished_[done_]->call = nullptr;
-      --pools_[finished_[done_]->pool].pending;
+      --pools_[finished_[done_]->pool].calls;
     }
   }
+
+  // An observer hears of an end just before the call is done; in its callback, at once.
+  [[nodiscard]] static bool is_over(const FutureCall& call) noexcept { return call.done() || call.calls_back_here(); }
 
   /// Counts one more call of its pool.
   /// @returns that pool's place.
   std::size_t pool_of(const FutureCall& call) {
-    const std::shared_ptr<PoolCore> core = call.pool();
-    auto found = std::ranges::find(pools_, core.get(), &PendingPool::identity);
-    if (found == pools_.end()) found = pools_.insert(found, {core.get(), core, 0});
-    ++found->pending;
+    const std::weak_ptr<PoolCore>& pool = call.weak_pool();
+    const auto is_same = [&pool](const PendingPool& other) {
+      return !pool.owner_before(other.pool) && !other.pool.owner_before(pool);
+    };
+    auto found = std::ranges::find_if(pools_, is_same);
+    if (found == pools_.end()) found = pools_.insert(found, {pool, 0});
+    ++found->calls;
     return static_cast<std::size_t>(found - pools_.begin());
   }
 
@@ -127,13 +136,19 @@ std::size_t Completions::operator[](std::size_t place) noexcept { return queue_-
 bool Completions::await(const Condition& condition, Deadline deadline) {
   using Clock = std::chrono::steady_clock;
   while (!condition()) {
-    const auto [core, alone] = queue_->pool_to_drive();
-    if (core == nullptr) return condition();
-    if (alone) return core->await(condition, deadline) || condition();
-    // Each pool in turn: they wake only those who wait for them, and some are driven by nobody else.
-    const Clock::time_point slice = Clock::now() + std::chrono::milliseconds(5);
-    if (deadline && *deadline <= slice) return core->await(condition, deadline) || condition();
-    core->await(condition, slice);
+    const auto [pool, pools] = queue_->pending();
+    const Clock::time_point now = Clock::now();
+    if (pools == 0) return condition();
+    if (const std::shared_ptr<PoolCore> core = pool.lock()) {
+      // Each pool in turn: they wake only those who wait for them, and some are driven by nobody else.
+      const Clock::time_point slice = now + turn;
+      core->await(condition, pools == 1 ? deadline : std::min(deadline.value_or(slice), slice));
+    } else {
+      // Another thread destroys it, which ends its calls.
+      master::CallbackMark::refuse_blocking(pool);
+      std::this_thread::sleep_for(glance);
+    }
+    if (deadline && *deadline <= Clock::now()) return condition();
   }
   return true;
 }

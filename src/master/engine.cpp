@@ -53,7 +53,7 @@ std::shared_ptr<Engine> Engine::make(EngineOptions options, std::unique_ptr<host
                                      std::uint32_t local_executors, std::unique_ptr<transport::Transport> transport,
                                      std::span<const RemoteNode> nodes) {
   const auto end = [](Engine* engine) {
-    if (engine->drives_here()) {
+    if (engine->seat_.is_mine()) {
       std::thread([engine] { std::default_delete<Engine>()(engine); }).detach();
     } else {
       std::default_delete<Engine>()(engine);
@@ -72,7 +72,7 @@ Engine::~Engine() {
 
 PoolState Engine::state() const {
   check_nonblocking();
-  const std::lock_guard lock(mutex_);
+  const Lock lock(seat_.mutex());
   return state_;
 }
 
@@ -90,21 +90,22 @@ void Engine::check_running() const {
 
 void Engine::close() {
   check_nonblocking();
-  const std::lock_guard lock(mutex_);
+  const Lock lock(seat_.mutex());
   if (state_ == PoolState::running) state_ = PoolState::closed;
 }
 
 void Engine::join() {
   check_blocking();
   check_not_drawing();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   if (state_ == PoolState::running) {
     throw std::logic_error("rankpool: join() of a pool that is still running; call close() or terminate() first");
   }
   end_inputs_drawn_here();
   dispatch();
   // Callbacks of other threads' driving are waited for too.
-  while (!calls_.empty() || !ended_.empty() || driving_ == Driving::calling_back) drive_or_wait(lock, std::nullopt);
+  const auto is_quiet = [this] { return calls_.empty() && ended_.empty() && seat_.driving() != Driving::calling_back; };
+  drive_until(lock, is_quiet, std::nullopt);
   stop_hosts(wire::StopMode::finish);
   lock.unlock();
   stop_background();
@@ -113,16 +114,15 @@ void Engine::join() {
 void Engine::terminate() {
   check_nonblocking();
   check_thread();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   for (const auto& [id, call] : calls_) ask_to_stop(call);
   fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
   // A driver that sleeps uses the host without the lock. (One that is in a callback doesn't, and may be for long.)
-  while (driving_ == Driving::sleeping && !drives_here()) {
+  while (seat_.driving() == Driving::sleeping && !seat_.is_mine()) {
     local_->ring();
-    ++waiting_;
-    changed_.wait_for(lock, 10ms);
-    --waiting_;
+    seat_.wait(
+        lock, [this] { return seat_.driving() != Driving::sleeping; }, Clock::now() + 10ms);
   }
   stop_hosts(wire::StopMode::kill);
   attend(lock);
@@ -131,7 +131,7 @@ void Engine::terminate() {
 void Engine::cancel_pending() {
   check_nonblocking();
   check_thread();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   for (auto& [id, call] : calls_) {
     if (!call.is_open()) continue;
     call.state = Call::State::cancelled;

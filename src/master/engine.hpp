@@ -4,22 +4,26 @@
 //                                  ▲    └───────────► Outbox ══ MPI ══► leader rank ──► executors there
 //   caller ◄─sink── Engine ◄───────┴── reports (HostListener) ◄──────────┘
 //
-// Whoever waits for a call drives the engine; of several waiting threads one drives and the others sleep. Where nobody
-// waits but calls are open, a background thread drives. All state is under one mutex, released while inputs are drawn
-// and callbacks run (user code) and while the driver sleeps.
+// Whoever waits for a call drives the engine; of several waiting threads one has the seat and the others sleep. Where
+// nobody waits but calls are open, a background thread drives. All state is under the seat's mutex, released while
+// inputs are drawn and callbacks run (user code) and while the driver sleeps.
+//
+// How a call may end before its tasks have:
+//   cancel   a user asks; the host of a single task is asked first whether that has started (recall)
+//   drop     nobody has a handle any more
+//   expire   its time is over
+//   fail     it can't go on, for want of memory say: no more results; over when what is in flight has ended
+// The first three detach the handle, for which the call is over then, and abandon the rest: what is in flight is let
+// run, and its results are thrown away. The engine forgets a call when its last task has ended.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -28,8 +32,10 @@
 #include <rankpool/detail/home_process.hpp>
 
 #include "host/host.hpp"
+#include "master/background_driver.hpp"
 #include "master/call.hpp"
 #include "master/options.hpp"
+#include "master/seat.hpp"
 #include "scheduler/scheduler.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
@@ -60,25 +66,21 @@ class Engine final : public detail::PoolCore {
   void join() override;
   void terminate() override;
   void cancel_pending() override;
+  [[nodiscard]] bool delivers_here() const noexcept override {
+    return seat_.driving() == Driving::polling && seat_.is_mine();
+  }
   [[nodiscard]] int processes() const override { return static_cast<int>(processes_); }
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }
 
  private:
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = Seat::Lock;
+  using Driving = Seat::Driving;
   using Clock = std::chrono::steady_clock;
   using Calls = std::unordered_map<host::CallId, Call>;
   class Memory;        // channel memory under the engine's mutex
   class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
-
-  /// What the driver does.
-  enum class Driving : std::uint8_t {
-    nothing,       ///< nobody drives
-    polling,       ///< takes in what hosts report and delivers results, under the mutex
-    sleeping,      ///< waits for the host, or runs tasks inline
-    calling_back,  ///< tells handles that their calls have ended
-  };
 
   // Calls (engine_calls.cpp).
   Call& open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink);
@@ -102,29 +104,27 @@ class Engine final : public detail::PoolCore {
 
   // Calls that nobody waits for (engine_async.cpp).
   [[nodiscard]] Call* find(const detail::AsyncCall& handle);
-  Call* recall(Lock& lock, const detail::AsyncCall& handle, const Call& call);
+  Call* recall(Lock& lock, const detail::AsyncCall& handle, host::CallId id);
   [[nodiscard]] bool has_begun(const Call& call) const;
   [[nodiscard]] bool was_refused(const Call& call) const;
   void end_inputs_drawn_here();
 
   // Driving (engine_driving.cpp).
-  [[nodiscard]] bool is_driven() const { return driving_.load() != Driving::nothing; }
-  [[nodiscard]] bool drives_here() const { return is_driven() && driver_.load() == std::this_thread::get_id(); }
   void check_nonblocking() const;
   void check_blocking() const;
   void check_thread() const;
   [[nodiscard]] bool may_drive_here() const;
-  void drive_or_wait(Lock& lock, std::optional<Deadline> deadline);
-  template <typename Work>
-  void drive(Lock& lock, const Work& work);
+  bool drive_until(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline);
+  void drive_in_background(Lock& lock, const detail::Condition& condition);
   bool poll_hosts();
   void poll_now(Lock& lock);
   void poll_beside_callback(Lock& lock);
   void step(Lock& lock, std::optional<Deadline> deadline);
+  void sleep(Lock& lock, std::optional<Deadline> deadline);
   void deliver(Lock& lock);
+  void tell_waiters();
   void attend(Lock& lock);
   void wake_background();
-  void drive_in_background(const std::stop_token& stop);
   void stop_background();
 
   // Life (engine.cpp).
@@ -170,13 +170,7 @@ class Engine final : public detail::PoolCore {
 
   detail::HomeProcess home_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::uint32_t waiting_ = 0;  ///< threads asleep on `changed_`
-  // Written under the mutex; read without it by a thread that asks whether it is the driver itself.
-  std::atomic<std::thread::id> driver_;
-  std::atomic<Driving> driving_ = Driving::nothing;
-  std::uint64_t drives_ = 0;  ///< how often somebody has begun to drive
+  mutable Seat seat_;
 
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why
@@ -191,9 +185,9 @@ class Engine final : public detail::PoolCore {
   std::unordered_map<host::LotId, OpenLot> lots_;
   host::CallId next_call_ = 1;
 
-  std::condition_variable_any background_work_;
-  bool background_sleeps_ = false;  ///< until it is told of a call
-  std::jthread background_;         ///< started with the first call that nobody waits for
+  BackgroundDriver background_{
+      seat_, [this] { return handles_ != 0 || !ended_.empty(); },
+      [this](Lock& lock, const detail::Condition& condition) { drive_in_background(lock, condition); }};
 };
 
 }  // namespace rankpool::master

@@ -22,7 +22,7 @@ void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   const auto deadline = deadline_of(spec);
   check_nonblocking();
   check_thread();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   check_running();
   Call& call = open(spec, total, handle->sink());
   const host::CallId id = call.image.id;
@@ -41,7 +41,7 @@ void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   ++handles_;
   wake_background();
   // Who sleeps doesn't know of this call's deadline.
-  if (deadline && is_driven() && !drives_here()) local_->ring();
+  if (deadline && seat_.driving() == Driving::sleeping) local_->ring();
 }
 
 Call* Engine::find(const detail::AsyncCall& handle) {
@@ -54,7 +54,7 @@ bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::u
   check_nonblocking();
   check_thread();
   std::shared_ptr<PieceBuilder> builder;
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   Call* const known = find(handle);
   if (known == nullptr || known->state != Call::State::drawing) return false;
   known->reader = std::this_thread::get_id();
@@ -62,16 +62,13 @@ bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::u
   const auto finish = [&] {
     if (Call* const call = find(handle)) end_input(*call);
   };
-  const std::uint64_t end = builder->drawn_tasks() + std::min(most, PieceBuilder::no_limit - builder->drawn_tasks());
   bool more = true;
   try {
-    while (more && builder->drawn_tasks() < end) {
-      more = draw(lock, handle.id(), source, *builder, end - builder->drawn_tasks());
-      const Call* const call = find(handle);
-      if (call == nullptr || call->state != Call::State::drawing) return false;
-      if (!more) finish();
-      dispatch();
-    }
+    more = draw(lock, handle.id(), source, *builder, std::min(most, PieceBuilder::no_limit - builder->drawn_tasks()));
+    const Call* const call = find(handle);
+    if (call == nullptr || call->state != Call::State::drawing) return false;
+    if (!more) finish();
+    dispatch();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     finish();
@@ -86,9 +83,10 @@ bool Engine::cancel(detail::AsyncCall& handle) {
   home_.require("cancel");
   check_nonblocking();
   check_thread();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   Call* call = find(handle);
-  if (call != nullptr && call->state != Call::State::drawing && call->tasks == 1) call = recall(lock, handle, *call);
+  if (call != nullptr && call->state != Call::State::drawing && call->tasks == 1)
+    call = recall(lock, handle, call->image.id);
   if (call != nullptr) {
     handle.set_cancelled();
     detach(*call, std::make_exception_ptr(CancelledError(std::string(call->what) + " was cancelled")));
@@ -96,38 +94,46 @@ bool Engine::cancel(detail::AsyncCall& handle) {
   }
   if (!handle.was_cancelled()) return false;
   // Until the driver has told the handle; in a callback that is done after it.
-  while (!handle.done() && !drives_here()) drive_or_wait(lock, std::nullopt);
+  if (!seat_.is_mine())
+    drive_until(
+        lock, [&handle] { return handle.done(); }, std::nullopt);
   return true;
 }
 
 /// Asks for a call's only task back, whose host alone knows whether it has started.
 /// @returns the call if it has not, and nothing of it runs any more; null if it goes on, or has ended.
-Call* Engine::recall(Lock& lock, const detail::AsyncCall& handle, const Call& call) {
-  const host::CallId id = call.image.id;
+Call* Engine::recall(Lock& lock, const detail::AsyncCall& handle, host::CallId id) {
   const auto deadline = Clock::now() + recall_limit;
+  const auto has_come_back = [&] {
+    const Call* const call = find(handle);
+    return call != nullptr && call->is_open() && scheduler_.pending_tasks(id) != 0;
+  };
+  const auto is_answered = [&] {
+    const Call* const call = find(handle);
+    return call == nullptr || was_refused(*call) || has_come_back();
+  };
+  const auto is_driver_away = [this] { return seat_.driving() == Driving::calling_back; };
+  const auto may_go_on = [&] { return is_answered() || is_driver_away(); };
   scheduler_.hold_job(id);
-  for (;;) {
-    dispatch();
-    Call* const left = find(handle);
-    if (left == nullptr) return nullptr;
-    if (left->is_open() && scheduler_.pending_tasks(id) != 0) return left;
-    if (was_refused(*left) || Clock::now() >= deadline) {
-      scheduler_.resume_job(id);
-      dispatch();
-      return nullptr;
-    }
-    if (driving_ == Driving::calling_back) {
+  dispatch();
+  while (!is_answered() && Clock::now() < deadline) {
+    if (is_driver_away()) {
       poll_beside_callback(lock);
     } else {
-      drive_or_wait(lock, deadline);
+      drive_until(lock, std::cref(may_go_on), deadline);
     }
   }
+  Call* const call = find(handle);
+  if (call == nullptr || has_come_back()) return call;
+  scheduler_.resume_job(id);
+  dispatch();
+  return nullptr;
 }
 
 void Engine::drop(detail::AsyncCall& handle) noexcept {
   // In a result's deserialization the lock is taken: what has been drawn runs to its end.
-  if (!home_.is_here() || (driving_ == Driving::polling && drives_here())) return;
-  Lock lock(mutex_);
+  if (!home_.is_here() || delivers_here()) return;
+  Lock lock(seat_.mutex());
   try {
     Call* const call = find(handle);
     if (call == nullptr) return;
@@ -143,7 +149,7 @@ void Engine::drop(detail::AsyncCall& handle) noexcept {
 bool Engine::running(const detail::AsyncCall& handle) {
   if (!home_.is_here()) return false;
   check_nonblocking();
-  const Lock lock(mutex_);
+  const Lock lock(seat_.mutex());
   const Call* const call = find(handle);
   if (call == nullptr || call->state == Call::State::abandoned) return false;
   return has_begun(*call);

@@ -90,7 +90,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
 void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const auto deadline = deadline_of(spec);
   check_blocking();
-  Lock lock(mutex_);
+  Lock lock(seat_.mutex());
   check_running();
   Call& call = open(spec, source.size(), sink);
   const host::CallId id = call.image.id;
@@ -114,22 +114,21 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
 
 void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
                        std::optional<Deadline> deadline) {
-  while (call.state != Call::State::ended) {
-    const bool late = deadline && Clock::now() >= *deadline;
-    if (!late && call.state == Call::State::drawing && wants_input(call)) {
+  const auto has_ended = [&call] { return call.state == Call::State::ended; };
+  const auto takes_input = [this, &call] { return call.state == Call::State::drawing && wants_input(call); };
+  const auto is_due = [&] { return has_ended() || takes_input(); };
+  while (!has_ended()) {
+    if (deadline && Clock::now() >= *deadline) {
+      // What has ended, but was not worth waking the master for, counts.
+      if (!drive_until(lock, has_ended, deadline)) std::rethrow_exception(timed_out(call));
+    } else if (takes_input()) {
       if (!draw(lock, call.image.id, source, builder, PieceBuilder::no_limit)) end_input(call);
       dispatch();
       // Inputs may come slowly; what executors report must not wait for them.
-      if (!is_driven()) poll_now(lock);
-      continue;
+      poll_now(lock);
+    } else {
+      drive_until(lock, std::cref(is_due), deadline);
     }
-    if (late) {
-      // What has ended but was not worth waking the master for counts too.
-      if (!is_driven()) poll_now(lock);
-      if (call.state == Call::State::ended) break;
-      std::rethrow_exception(timed_out(call));
-    }
-    drive_or_wait(lock, deadline);
   }
 }
 
@@ -241,7 +240,6 @@ void Engine::fail(Call& call, const std::exception_ptr& error) {
     call.state = Call::State::drained;
   }
   scheduler_.cancel_job(call.image.id);
-  changed_.notify_all();
 }
 
 void Engine::forget(host::CallId id) {
@@ -269,6 +267,7 @@ void Engine::forget(host::CallId id) {
   const bool awaited = call.state != Call::State::abandoned;
   call.state = Call::State::ended;
   if (!awaited) calls_.erase(found);
+  tell_waiters();
 }
 
 void Engine::fail_calls(const std::exception_ptr& error) {
@@ -283,7 +282,7 @@ void Engine::fail_calls(const std::exception_ptr& error) {
   }
   for (const host::CallId id : left) calls_.erase(id);
   lots_.clear();
-  changed_.notify_all();
+  tell_waiters();
 }
 
 }  // namespace rankpool::master

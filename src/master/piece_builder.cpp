@@ -1,6 +1,7 @@
 #include "master/piece_builder.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -13,6 +14,9 @@ constexpr std::size_t piece_bytes = std::size_t{256} << 10U;
 constexpr std::uint64_t most_tasks = std::uint64_t{1} << 16U;
 // Executors must not wait longer than this for inputs that are drawn slowly.
 constexpr std::chrono::microseconds draw_time{1000};
+// While drawing a long piece of fixed stride, at least; between two, with one of variable stride.
+constexpr std::uint64_t looks = 16;
+constexpr std::uint64_t between_looks = 8;
 
 constexpr std::uint64_t whole_chunks(std::uint64_t tasks, std::uint64_t chunk) {
   return std::max(chunk, tasks / chunk * chunk);
@@ -31,14 +35,14 @@ PieceBuilder::~PieceBuilder() {
 }
 
 std::uint64_t PieceBuilder::room() const {
-  if (round_over_ || drawn_tasks() >= most_ || (count_ != 0 && is_full())) return 0;
+  if (round_over_ || drawn_tasks() >= most_) return 0;
   // A piece that has to hold a chunk of many tasks is not reserved at once: the input may end long before.
   const std::uint64_t at_once =
       variable() || stride_ == 0 ? most_tasks : std::max<std::uint64_t>(piece_bytes / stride_, 1);
   const std::uint64_t wanted =
       std::min({at_once, count_ < piece_tasks() ? piece_tasks() - count_ : 1, most_ - drawn_tasks()});
-  // Nothing is known yet of how long drawing takes: look at the clock after 1, 2, 4, ... chunks.
-  return is_first() ? std::min(wanted, whole_chunks(2 * count_, chunk_) - count_) : wanted;
+  // How long drawing takes is known only afterwards: look at the clock after 1, 2, 4, ... chunks, and often enough.
+  return std::min({wanted, whole_chunks(2 * count_, chunk_) - count_, whole_chunks(piece_tasks() / looks, chunk_)});
 }
 
 /// Tasks of the piece being filled, where its bytes don't end it before.
@@ -77,9 +81,14 @@ std::byte* PieceBuilder::append_encoded(std::size_t bytes) {
 
 bool PieceBuilder::is_full() const {
   if (count_ % chunk_ != 0) return false;
-  if (is_first() && Clock::now() - begun_ > draw_time) return true;
+  if (is_time_to_look() && Clock::now() - begun_ > draw_time) return true;
   if (!variable()) return count_ >= piece_tasks();
   return count_ >= target_tasks_ || used_ >= piece_bytes;
+}
+
+/// Tasks of variable size come one by one, each quicker than a look at the clock maybe.
+bool PieceBuilder::is_time_to_look() const {
+  return !variable() || std::has_single_bit(count_) || count_ % between_looks == 0;
 }
 
 void PieceBuilder::begin_piece(std::size_t bytes) {

@@ -33,7 +33,7 @@ struct BuiltPiece {
 };
 
 /// Pieces start with a few tasks, so that the first executors start at once, and grow while drawing them takes little
-/// time; the first one ends early where drawing is slow. Unless the input ends, a piece holds whole chunks.
+/// time; one ends early where drawing it is slow. Unless the input ends, a piece holds whole chunks.
 class PieceBuilder final : public detail::PieceWriter {
  public:
   static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
@@ -63,8 +63,8 @@ class PieceBuilder final : public detail::PieceWriter {
   void grow(std::size_t bytes);
   void complete();
   [[nodiscard]] bool is_full() const;
+  [[nodiscard]] bool is_time_to_look() const;
   [[nodiscard]] std::uint64_t piece_tasks() const;
-  [[nodiscard]] bool is_first() const { return next_task_ == 0; }
   [[nodiscard]] bool variable() const { return stride_ == detail::variable_stride; }
 
   PieceMemory& memory_;

@@ -165,6 +165,7 @@ int end(rankpool::Pool& pool, const std::string& how, const std::string& directo
   if (how == "thread_exits_during_a_map") return thread_exits_during_a_map(pool, directory);
   if (how == "thread_exits_while_the_master_sleeps") return thread_exits_while_the_master_sleeps();
   if (how == "exit_in_a_result") pool.map(make_exits, {1, 2, 3});
+  if (how == "exit_in_a_futures_result") pool.map_async(make_exits, {1, 2, 3}).get();
   if (how == "exit_in_a_task") pool.apply(exit_in_a_task, 5);
   if (how == "last") map_long_tasks(pool, directory);
   if (how.starts_with("drop") || how.starts_with("keep")) return end_moved(pool, how);

@@ -26,6 +26,7 @@ for way in $WAYS; do
     ends "$way" 5 thread_exits_while_the_master_sleeps
   done
   ends "$way" 5 exit_in_a_result
+  ends "$way" 5 exit_in_a_futures_result
 done
 
 RANKPOOL_INLINE=1
@@ -33,6 +34,7 @@ export RANKPOOL_INLINE
 for way in $WAYS; do
   ends "$way" 5 exit_in_a_task
   ends "$way" 5 exit_in_a_result
+  ends "$way" 5 exit_in_a_futures_result
 done
 unset RANKPOOL_INLINE
 

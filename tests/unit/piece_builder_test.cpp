@@ -107,6 +107,20 @@ TEST(PieceBuilder, cuts_a_slow_inputs_first_piece_at_the_end_of_a_chunk) {
   EXPECT_EQ(pieces[0].piece.count, 3U);
 }
 
+TEST(PieceBuilder, hands_over_what_it_has_when_the_input_becomes_slow_in_a_piece_of_many_tasks) {
+  HeapMemory memory;
+  PieceBuilder builder(memory, sizeof(double), 1, 16);
+  std::uint64_t at = 0;
+  std::uint64_t largest = 0;
+  while (at < 20'000) {
+    for (const BuiltPiece& piece : draw_round(builder, at, 100'000)) largest = std::max(largest, piece.piece.count);
+  }
+  ASSERT_GT(largest, 1024U);
+  const auto pieces = draw_round(builder, at, 100'000, 2ms);
+  ASSERT_EQ(pieces.size(), 1U);
+  EXPECT_LE(pieces[0].piece.count, 1U);
+}
+
 TEST(PieceBuilder, releases_what_nobody_took) {
   HeapMemory memory;
   {

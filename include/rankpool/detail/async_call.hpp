@@ -7,12 +7,15 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <rankpool/detail/call.hpp>
+#include <rankpool/export.hpp>
 
 namespace rankpool::detail {
 
@@ -44,8 +47,14 @@ class AsyncCall {
   [[nodiscard]] bool was_cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
   void set_cancelled() noexcept { cancelled_.store(true, std::memory_order_release); }
 
-  /// The pool that runs it; null when that has gone, which it has only after done().
+  /// The pool that runs it; null when that has gone, or is about to in another thread, which ends its calls first.
   [[nodiscard]] std::shared_ptr<PoolCore> pool() const { return pool_.lock(); }
+  [[nodiscard]] const std::weak_ptr<PoolCore>& weak_pool() const noexcept { return pool_; }
+  /// Waits for done() where there is no pool() any more.
+  /// @returns false when the deadline passed before.
+  /// @throws std::logic_error in a callback of that pool.
+  RANKPOOL_API bool await_end_of_pool(std::optional<std::chrono::steady_clock::time_point> deadline) const;
+
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   /// Called by the pool, before anybody else sees the call.
   void start(std::weak_ptr<PoolCore> pool, std::uint64_t id) {

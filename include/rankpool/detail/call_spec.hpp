@@ -100,8 +100,9 @@ class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
   /// Opens a call without inputs; feed() brings them. Doesn't block.
   /// @throws PoolClosed, BrokenPool.
   virtual void start(const CallSpec& spec, std::optional<std::uint64_t> total, std::shared_ptr<AsyncCall> call) = 0;
-  /// Draws up to `most` tasks, in this thread, and hands them out. After the input's end, and after what drawing threw
-  /// has left this function, the call takes no more inputs and ends when its tasks have. Doesn't block.
+  /// Draws up to `most` tasks, fewer where they come slowly, in this thread, and hands them out. After the input's end,
+  /// and after what drawing threw has left this function, the call takes no more inputs and ends when its tasks have.
+  /// Doesn't block.
   /// @returns whether inputs are left; false also when the call has ended.
   virtual bool feed(AsyncCall& call, InputSource& source, std::uint64_t most) = 0;
   /// Blocks until `condition` holds, driving the pool if nobody else does.
@@ -123,6 +124,9 @@ class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
 
   /// Cancels the tasks that have not started; their calls throw CancelledError when what runs of them has ended.
   virtual void cancel_pending() = 0;
+
+  /// Whether this thread is in code of the user's that runs under the pool's lock, such as a result's deserialization.
+  [[nodiscard]] virtual bool delivers_here() const noexcept { return false; }
 
   [[nodiscard]] virtual int processes() const = 0;
   [[nodiscard]] virtual PoolState state() const = 0;

@@ -9,14 +9,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -25,61 +22,11 @@
 #include <rankpool/detail/async_call.hpp>
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/observer.hpp>
 #include <rankpool/detail/results.hpp>
-#include <rankpool/errors.hpp>
+#include <rankpool/export.hpp>
 
 namespace rankpool::detail {
-
-/// Wants to hear of the end of one call; a link in that call's ring of observers.
-class Observer {
- public:
-  Observer() noexcept : before_(this), after_(this) {}
-  Observer(const Observer&) = delete;
-  Observer& operator=(const Observer&) = delete;
-  virtual ~Observer() = default;
-
-  /// Called once, under the call's lock, after the callbacks and just before the call is done().
-  /// @param order grows from one end of a call to the next.
-  virtual void finished(std::uint64_t order) noexcept = 0;
-
- private:
-  friend class ObserverRing;
-  Observer* before_;
-  Observer* after_;
-};
-
-/// The observers of one call.
-class ObserverRing {
- public:
-  void add(Observer& observer) noexcept {
-    observer.after_ = &head_;
-    observer.before_ = head_.before_;
-    head_.before_->after_ = &observer;
-    head_.before_ = &observer;
-  }
-
-  /// Does nothing to an observer that is in no ring.
-  static void remove(Observer& observer) noexcept {
-    observer.before_->after_ = observer.after_;
-    observer.after_->before_ = observer.before_;
-    observer.before_ = observer.after_ = &observer;
-  }
-
-  /// Tells all, and lets them go.
-  void tell(std::uint64_t order) noexcept {
-    while (head_.after_ != &head_) {
-      Observer& first = *head_.after_;
-      remove(first);
-      first.finished(order);
-    }
-  }
-
- private:
-  struct Head final : Observer {
-    void finished(std::uint64_t /*order*/) noexcept override {}
-  };
-  Head head_;
-};
 
 /// What a user wants to be done at the end of a call.
 class CallBack {
@@ -89,142 +36,52 @@ class CallBack {
   CallBack& operator=(const CallBack&) = delete;
   virtual ~CallBack() = default;
   virtual void run() = 0;
-
-  /// Runs it, and logs what it throws.
-  void run_logged() noexcept {
-    try {
-      run();
-    } catch (...) {
-      log(std::current_exception());
-    }
-  }
-
- private:
-  static void log(const std::exception_ptr& error) noexcept {
-    try {
-      const std::string text = text_of(error);
-      std::fprintf(stderr, "rankpool: a callback threw: %s\n", text.c_str());
-    } catch (...) {
-      std::fputs("rankpool: a callback threw\n", stderr);
-    }
-  }
 };
 
 /// What futures of all types have in common.
-class FutureCall : public AsyncCall {
+class RANKPOOL_API FutureCall : public AsyncCall {
  public:
   /// Runs the callbacks in the order in which they were added, those added meanwhile too.
-  void call_back() noexcept final {
-    std::unique_lock lock(mutex_);
-    caller_ = pthread_self();
-    stage_.store(Stage::calling_back, std::memory_order_release);
-    while (!callbacks_.empty()) {
-      std::vector<std::unique_ptr<CallBack>> batch = std::exchange(callbacks_, {});
-      lock.unlock();
-      for (std::unique_ptr<CallBack>& callback : batch) {
-        callback->run_logged();
-        callback.reset();
-      }
-      lock.lock();
-    }
-    order_ = finished_calls.fetch_add(1, std::memory_order_relaxed);
-    stage_.store(Stage::over, std::memory_order_release);
-    observers_.tell(order_);
-  }
+  void call_back() noexcept final;
 
   /// Runs the callback once the results stand: at once, in this thread, where all others have run.
   /// @throws std::logic_error when the result has been moved out.
-  void add_callback(std::unique_ptr<CallBack> callback) {
-    {
-      const std::lock_guard lock(mutex_);
-      require_not_taken();
-      if (stage() < Stage::over) {
-        callbacks_.push_back(std::move(callback));
-        return;
-      }
-    }
-    callback->run_logged();
-  }
+  void add_callback(std::unique_ptr<CallBack> callback);
 
   /// The observer hears of the end of the call, at once when that is over. It must be removed before it dies.
-  void add_observer(Observer& observer) {
-    const std::lock_guard lock(mutex_);
-    if (stage() < Stage::over)
-      observers_.add(observer);
-    else
-      observer.finished(order_);
-  }
-
-  void remove_observer(Observer& observer) {
-    const std::lock_guard lock(mutex_);
-    ObserverRing::remove(observer);
-  }
+  void add_observer(Observer& observer);
+  void remove_observer(Observer& observer);
 
   /// Whether the results may be looked at: by everybody once the callbacks have run, which is a moment before done(),
   /// and before that by the callbacks.
-  [[nodiscard]] bool settled() const noexcept { return stage() >= Stage::over || in_callback(); }
+  [[nodiscard]] bool settled() const noexcept { return stage() >= Stage::over || calls_back_here(); }
+
+  /// Whether this thread is in one of its callbacks.
+  [[nodiscard]] bool calls_back_here() const noexcept {
+    return stage() == Stage::calling_back && pthread_equal(caller_, pthread_self()) != 0;
+  }
 
   /// Blocks until settled().
   /// @returns false when the deadline passed before.
-  bool await(Deadline deadline) {
-    if (settled()) return true;
-    if (const std::shared_ptr<PoolCore> core = pool()) {
-      return core->await([this] { return done(); }, deadline) || done();
-    }
-    if (!done()) throw BrokenPool("the pool has gone, and left a call without an end");
-    return true;
-  }
+  bool await(Deadline deadline);
 
-  [[nodiscard]] bool cancel_call() {
-    if (!done()) {
-      if (const std::shared_ptr<PoolCore> core = pool()) return core->cancel(*this);
-    }
-    return cancelled();
-  }
+  [[nodiscard]] bool cancel_call();
 
-  [[nodiscard]] bool running() const {
-    if (done()) return false;
-    const std::shared_ptr<PoolCore> core = pool();
-    return core != nullptr && core->running(*this);
-  }
+  [[nodiscard]] bool running() const;
 
   /// Whether cancel() or the end of the pool has ended it. A task that throws a CancelledError of its own has not been
   /// cancelled.
-  [[nodiscard]] bool cancelled() const {
-    if (was_cancelled()) return true;
-    if (!settled() || error_ == nullptr) return false;
-    try {
-      std::rethrow_exception(error_);
-    } catch (const RemoteError&) {
-      return false;
-    } catch (const CancelledError&) {
-      return true;
-    } catch (...) {
-      return false;
-    }
-  }
+  [[nodiscard]] bool cancelled() const;
 
   /// Only when settled(), as for the rest.
   [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
 
   /// @throws the error where there is one; std::logic_error when the result has been moved out.
-  void require_value() const {
-    if (error_ != nullptr) std::rethrow_exception(error_);
-    require_not_taken();
-  }
+  void require_value() const;
 
   /// From here on the result belongs to the caller.
   /// @throws what require_value() does.
-  void take_value() {
-    require_value();
-    if (stage() < Stage::over) {
-      throw std::logic_error(
-          "rankpool: a callback must not move the result out of its own future, where the callbacks after it and the "
-          "waiters look for it");
-    }
-    Stage over = Stage::over;
-    if (!stage_.compare_exchange_strong(over, Stage::taken)) require_not_taken();
-  }
+  void take_value();
 
  protected:
   std::exception_ptr error_;
@@ -234,20 +91,8 @@ class FutureCall : public AsyncCall {
 
   [[nodiscard]] Stage stage() const noexcept { return stage_.load(std::memory_order_acquire); }
 
-  [[nodiscard]] bool in_callback() const noexcept {
-    return stage() == Stage::calling_back && pthread_equal(caller_, pthread_self()) != 0;
-  }
-
-  void require_not_taken() const {
-    if (stage() == Stage::taken) {
-      throw std::logic_error(
-          "rankpool: the result has been moved out by get() of a temporary or moved future; get() of a future with a "
-          "name leaves it there for others");
-    }
-  }
-
-  /// Calls of all pools that have ended.
-  static inline std::atomic<std::uint64_t> finished_calls = 0;
+  void run(std::unique_ptr<CallBack> callback) const noexcept;
+  void require_not_taken() const;
 
   std::mutex mutex_;
   std::atomic<Stage> stage_ = Stage::pending;

@@ -1,0 +1,63 @@
+#include "master/seat.hpp"
+
+#include <algorithm>
+
+namespace rankpool::master {
+
+void Seat::wait(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline) {
+  Waiter waiter{condition};
+  waiters_.push_back(&waiter);
+  while (waiter.state == Waiter::State::asleep) {
+    if (!deadline) {
+      waiter.wake.wait(lock);
+    } else if (waiter.wake.wait_until(lock, *deadline) == std::cv_status::timeout) {
+      break;
+    }
+  }
+  std::erase(waiters_, &waiter);
+}
+
+void Seat::rouse(Waiter& waiter, Waiter::State state) noexcept {
+  waiter.state = state;
+  waiter.wake.notify_one();
+}
+
+void Seat::wake_satisfied() {
+  for (Waiter* const waiter : waiters_) {
+    if (waiter->state == Waiter::State::asleep && waiter->condition()) rouse(*waiter, Waiter::State::satisfied);
+  }
+}
+
+void Seat::offer() noexcept {
+  if (is_taken()) return;
+  for (Waiter* const waiter : waiters_) {
+    if (waiter->state == Waiter::State::called) return;
+  }
+  const auto next = std::ranges::find(waiters_, Waiter::State::asleep, &Waiter::state);
+  if (next != waiters_.end()) rouse(**next, Waiter::State::called);
+}
+
+Seat::Turn::Turn(Seat& seat) noexcept : seat_(seat), driver_before_(seat.driver_), driving_before_(seat.driving_) {
+  ++seat.turns_;
+  seat.driver_ = std::this_thread::get_id();
+  seat.driving_ = Driving::polling;
+}
+
+Seat::Turn::~Turn() {
+  seat_.driving_ = driving_before_;
+  seat_.driver_ = driver_before_;
+  seat_.offer();
+}
+
+Seat::Aside::Aside(Seat& seat, Lock& lock, Driving what) : seat_(seat), lock_(lock) {
+  seat.driving_ = what;
+  seat.wake_satisfied();
+  lock.unlock();
+}
+
+Seat::Aside::~Aside() {
+  lock_.lock();
+  seat_.driving_ = Driving::polling;
+}
+
+}  // namespace rankpool::master
