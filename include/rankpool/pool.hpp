@@ -16,13 +16,13 @@
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/detail/initializer.hpp>
 #include <rankpool/detail/pool_calls.hpp>
-#include <rankpool/detail/stream_pool_calls.hpp>
 #include <rankpool/errors.hpp>
 #include <rankpool/export.hpp>
 #include <rankpool/future.hpp>
 #include <rankpool/options.hpp>
 #include <rankpool/outcome.hpp>
-#include <rankpool/result_stream.hpp>
+#include <rankpool/pool_futures.hpp>
+#include <rankpool/pool_streams.hpp>
 
 namespace boost::mpi {
 class communicator;
@@ -31,6 +31,9 @@ class communicator;
 namespace rankpool {
 
 /// Runs functions in other processes, on all cores of a machine or of a cluster. `run()` makes one, or Pool::open.
+///
+/// Calls that block are written here, those that give futures (`map_async`, ...) in pool_futures.hpp, those that give
+/// streams (`imap`, ...) in pool_streams.hpp.
 ///
 /// Calls block until their tasks have ended, except those that give a Future or a stream; all may be made from any
 /// thread, several at once; not inside a task. Blocking ones throw std::logic_error in a callback of a future. Moving
@@ -47,7 +50,7 @@ namespace rankpool {
 /// - std::invalid_argument for an option that makes no sense, std::logic_error inside a task;
 /// - PointerCapture or BinaryMismatch for a callable that can't be sent;
 /// - what the given range, or the serialization of an argument, throws.
-class Pool {
+class Pool : public PoolFutures, public PoolStreams {
  public:
   /// For the library and for tests: a pool in front of `core`.
   explicit Pool(std::shared_ptr<detail::PoolCore> core) : core_(std::move(core)) {}
@@ -235,244 +238,6 @@ class Pool {
     return detail::starmap<detail::Keep::outcomes>(core(), "starmap_outcomes", options, f, elements);
   }
 
-  // --- calls that nobody waits for ----------------------------------------------------------------------------------
-
-  /// Starts `f(args...)` in an executor and returns at once; the arguments have been read by then. Mirrors
-  /// `Pool.apply_async`; its callbacks are Future::then.
-  /// @returns Future<R>, whose get() gives the result or throws the task's error. It may be dropped: the task runs all
-  ///   the same.
-  template <class F, class... Args>
-  auto apply_async(const F& f, const Args&... args) {
-    return detail::apply<detail::Keep::future>(core(), "apply_async", f, args...);
-  }
-
-  /// The same. Mirrors `Executor.submit`.
-  template <class F, class... Args>
-  auto submit(const F& f, const Args&... args) {
-    return detail::apply<detail::Keep::future>(core(), "submit", f, args...);
-  }
-
-  /// Starts map() and returns at once. Mirrors `Pool.map_async`.
-  /// @param f as in map().
-  /// @param range walked to its end before the call returns, and not needed afterwards. What it throws, the call does.
-  /// @param options of this call.
-  /// @returns Future<std::vector<R>>, or Future<void> for a void function: the results in the range's order, or the
-  ///   error of the lowest index, once all tasks have ended.
-  template <class F, class Range>
-  auto map_async(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, range);
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2>
-  auto map_async(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2);
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3>
-  auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3);
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
-  auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4);
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
-  auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4, r5);
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
-            detail::input R6>
-  auto map_async(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
-    return detail::map<detail::Keep::future>(core(), "map_async", options, f, r1, r2, r3, r4, r5, r6);
-  }
-  /// @overload
-  template <class F, class T>
-  auto map_async(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
-    return detail::map_list<detail::Keep::future>(core(), "map_async", options, f, elements);
-  }
-  /// @overload
-  template <detail::takes_one F>
-  auto map_async(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
-    return detail::map_list<detail::Keep::future>(core(), "map_async", options, f, elements.list);
-  }
-
-  /// starmap() as map_async() is map(). Mirrors `Pool.starmap_async`.
-  template <class F, class Range>
-  auto starmap_async(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::starmap<detail::Keep::future>(core(), "starmap_async", options, f, range);
-  }
-  /// @overload
-  template <class F, class T>
-  requires(!std::same_as<T, detail::arguments_of_t<F>>) auto starmap_async(const F& f,
-                                                                           std::initializer_list<T> elements,
-                                                                           const MapOptions& options = {}) {
-    return detail::starmap<detail::Keep::future>(core(), "starmap_async", options, f, elements);
-  }
-  /// @overload
-  template <detail::has_signature F>
-  auto starmap_async(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements,
-                     const MapOptions& options = {}) {
-    return detail::starmap<detail::Keep::future>(core(), "starmap_async", options, f, elements);
-  }
-
-  // --- streams ------------------------------------------------------------------------------------------------------
-
-  /// Runs `f(element)` for every element of a range while the results are read, one by one, in the range's order.
-  /// Returns as soon as the first inputs are drawn: when those are slow, the very first. Mirrors `Pool.imap`, and
-  /// `Executor.map` with `buffersize` (Python 3.14):
-  ///
-  ///     for (double energy : pool.imap(simulate, parameters)) std::cout << energy << '\n';
-  ///
-  /// @param f as in map().
-  /// @param range any input range, also an endless one; walked once, no further ahead of the reader than
-  ///   MapOptions::buffersize says, and only in the threads that call this and read the stream. An rvalue is moved into
-  ///   the stream; a range with a name is referred to, and must live as long as the stream. What it throws is thrown in
-  ///   its place by the stream, as is what the serialization of its elements throws.
-  /// @param options of this call; `buffersize` is for streams.
-  /// @returns a ResultStream<R>, an input range with `next()`; dropping it cancels what has not started. It may be read
-  ///   in another thread than this.
-  template <class F, class Range>
-  auto imap(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<Range>(range));
-  }
-
-  /// Runs `f(a, b, ...)` for the elements of two to six ranges, walked together until the shortest ends.
-  template <class F, detail::input R1, detail::input R2>
-  auto imap(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3>
-  auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
-                                              std::forward<R3>(r3));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
-  auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
-                                              std::forward<R3>(r3), std::forward<R4>(r4));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
-  auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
-                                              std::forward<R3>(r3), std::forward<R4>(r4), std::forward<R5>(r5));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
-            detail::input R6>
-  auto imap(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, std::forward<R1>(r1), std::forward<R2>(r2),
-                                              std::forward<R3>(r3), std::forward<R4>(r4), std::forward<R5>(r5),
-                                              std::forward<R6>(r6));
-  }
-
-  /// `imap(square, {1, 2, 3, 4})`: the stream keeps a copy of the list.
-  template <class F, class T>
-  auto imap(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, detail::copy_of_list(elements));
-  }
-  /// @overload
-  template <detail::takes_one F>
-  auto imap(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::input>(core(), "imap", options, f, detail::copy_of_list(elements.list));
-  }
-
-  /// The same, with the results as they arrive. Mirrors `Pool.imap_unordered`.
-  template <class F, class Range>
-  auto imap_unordered(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<Range>(range));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2>
-  auto imap_unordered(const F& f, R1&& r1, R2&& r2, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
-                                                std::forward<R2>(r2));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3>
-  auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
-                                                std::forward<R2>(r2), std::forward<R3>(r3));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4>
-  auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
-                                                std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5>
-  auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
-                                                std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4),
-                                                std::forward<R5>(r5));
-  }
-  /// @overload
-  template <class F, detail::input R1, detail::input R2, detail::input R3, detail::input R4, detail::input R5,
-            detail::input R6>
-  auto imap_unordered(const F& f, R1&& r1, R2&& r2, R3&& r3, R4&& r4, R5&& r5, R6&& r6,
-                      const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, std::forward<R1>(r1),
-                                                std::forward<R2>(r2), std::forward<R3>(r3), std::forward<R4>(r4),
-                                                std::forward<R5>(r5), std::forward<R6>(r6));
-  }
-  /// @overload
-  template <class F, class T>
-  auto imap_unordered(const F& f, std::initializer_list<T> elements, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f, detail::copy_of_list(elements));
-  }
-  /// @overload
-  template <detail::takes_one F>
-  auto imap_unordered(const F& f, detail::ParameterList<F> elements, const MapOptions& options = {}) {
-    return detail::imap<detail::Order::arrival>(core(), "imap_unordered", options, f,
-                                                detail::copy_of_list(elements.list));
-  }
-
-  /// Like imap(), for a range of tuples, pairs or arrays, each unpacked into the task's arguments. Python's pools have
-  /// `imap` and `starmap`, but nothing that is both.
-  template <class F, class Range>
-  auto istarmap(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, std::forward<Range>(range));
-  }
-  /// @overload
-  template <class F, class T>
-  requires(!std::same_as<T, detail::arguments_of_t<F>>) auto istarmap(const F& f, std::initializer_list<T> elements,
-                                                                      const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, detail::copy_of_list(elements));
-  }
-  /// @overload
-  template <detail::has_signature F>
-  auto istarmap(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements, const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::input>(core(), "istarmap", options, f, detail::copy_of_list(elements));
-  }
-
-  /// The same, with the results as they arrive.
-  template <class F, class Range>
-  auto istarmap_unordered(const F& f, Range&& range, const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::arrival>(core(), "istarmap_unordered", options, f,
-                                                    std::forward<Range>(range));
-  }
-  /// @overload
-  template <class F, class T>
-  requires(!std::same_as<T, detail::arguments_of_t<F>>) auto istarmap_unordered(const F& f,
-                                                                                std::initializer_list<T> elements,
-                                                                                const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::arrival>(core(), "istarmap_unordered", options, f,
-                                                    detail::copy_of_list(elements));
-  }
-  /// @overload
-  template <detail::has_signature F>
-  auto istarmap_unordered(const F& f, std::initializer_list<detail::arguments_of_t<F>> elements,
-                          const MapOptions& options = {}) {
-    return detail::istarmap<detail::Order::arrival>(core(), "istarmap_unordered", options, f,
-                                                    detail::copy_of_list(elements));
-  }
-
   // --- life cycle; all of it may be repeated in any order ------------------------------------------------------------
 
   /// No more calls; those of other threads go on to their end. Mirrors `Pool.close`.
@@ -509,6 +274,9 @@ class Pool {
   [[nodiscard]] std::string name() const { return core("name").name(); }
 
  private:
+  friend PoolFutures;
+  friend PoolStreams;
+
   detail::PoolCore& core() const {
     if (core_ == nullptr) throw PoolClosed("Pool not running: it has been moved from");
     return *core_;
@@ -535,5 +303,8 @@ class Pool {
   std::shared_ptr<detail::PoolCore> core_;
   int exceptions_ = std::uncaught_exceptions();
 };
+
+inline detail::PoolCore& PoolFutures::core() const { return static_cast<const Pool&>(*this).core(); }
+inline detail::PoolCore& PoolStreams::core() const { return static_cast<const Pool&>(*this).core(); }
 
 }  // namespace rankpool

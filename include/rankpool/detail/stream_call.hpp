@@ -14,6 +14,7 @@
 #include <rankpool/detail/async_call.hpp>
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/results.hpp>
+#include <rankpool/detail/stream_sizes.hpp>
 #include <rankpool/outcome.hpp>
 
 namespace rankpool::detail {
@@ -66,6 +67,12 @@ class StreamCall final : public AsyncCall, private ResultSink {
   /// Whether take() would give something other than `none_yet`.
   [[nodiscard]] bool has_news() const noexcept { return news_.load(std::memory_order_acquire); }
 
+  /// All results so far; the bytes are those that they travelled as.
+  [[nodiscard]] Amount arrived() {
+    const std::lock_guard lock(mutex_);
+    return arrived_;
+  }
+
   /// Why the call ended before its tasks, once take() has said `no_more`; null the second time.
   [[nodiscard]] std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
 
@@ -84,7 +91,7 @@ class StreamCall final : public AsyncCall, private ResultSink {
 
   void expect(std::uint64_t /*tasks*/) override {}
 
-  void values(std::uint64_t first, std::uint64_t count, [[maybe_unused]] Bytes encoded) override {
+  void values(std::uint64_t first, std::uint64_t count, Bytes encoded) override {
     Run run;
     run.reserve(static_cast<std::size_t>(count));
     if constexpr (std::is_void_v<R>) {
@@ -96,17 +103,19 @@ class StreamCall final : public AsyncCall, private ResultSink {
             run.push_back(Outcome<R>::failure(std::move(failure)));
           });
     }
-    add(first, std::move(run));
+    add(first, std::move(run), encoded.size());
   }
 
   void error(std::uint64_t task, std::exception_ptr error) override {
     Run run;
     run.push_back(Outcome<R>::failure(std::move(error)));
-    add(task, std::move(run));
+    add(task, std::move(run), 0);
   }
 
-  void add(std::uint64_t first, Run&& run) {
+  void add(std::uint64_t first, Run&& run, std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
+    arrived_.tasks += run.size();
+    arrived_.bytes += bytes;
     if (phase_ != Phase::running) return;
     if (order_ == Order::input && first != next_) {
       early_.emplace(first, std::move(run));
@@ -132,6 +141,7 @@ class StreamCall final : public AsyncCall, private ResultSink {
   std::vector<Run> ready_;
   std::map<std::uint64_t, Run> early_;  ///< by their first task; Order::input: those that wait for an earlier one
   std::uint64_t next_ = 0;              ///< Order::input: the first task that is not in ready_ or read
+  Amount arrived_;
   std::exception_ptr failure_;
 };
 

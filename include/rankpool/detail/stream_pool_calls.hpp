@@ -16,12 +16,17 @@
 #include <utility>
 #include <vector>
 
+#include <rankpool/detail/call.hpp>
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/detail/fixed_size.hpp>
 #include <rankpool/detail/inputs.hpp>
 #include <rankpool/detail/pool_calls.hpp>
 #include <rankpool/detail/stream_call.hpp>
+#include <rankpool/detail/stream_inputs.hpp>
 #include <rankpool/detail/stream_reader.hpp>
+#include <rankpool/detail/stream_sizes.hpp>
 #include <rankpool/options.hpp>
+#include <rankpool/outcome.hpp>
 #include <rankpool/result_stream.hpp>
 
 namespace rankpool::detail {
@@ -54,40 +59,32 @@ consteval bool explain_kept_star_range() {
   return false;
 }
 
-// --- inputs ---------------------------------------------------------------------------------------------------------
-
-/// Ranges that a stream keeps, and its place in them.
-/// @tparam Ranges T& for a range that is referred to, T for one that is owned.
-template <class Source, class... Ranges>
-class KeptInputs final : public StreamInputs {
- public:
-  explicit KeptInputs(Ranges&&... ranges) : ranges_(std::forward<Ranges>(ranges)...) {}
-
-  [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
-
- protected:
-  bool draw_from_ranges(PieceWriter& writer) override {
-    // Not earlier: what begin() throws belongs to the first element, and is thrown in its place.
-    if (!source_) std::apply([this](auto&... ranges) { source_.emplace(ranges...); }, ranges_);
-    return source_->draw(writer);
-  }
-
- private:
-  std::tuple<Ranges...> ranges_;
-  std::optional<std::uint64_t> size_ = std::apply([](auto&... ranges) { return zipped_size(ranges...); }, ranges_);
-  std::optional<Source> source_;
-};
-
 // --- running --------------------------------------------------------------------------------------------------------
 
-/// @returns how many inputs a stream may draw ahead: where the caller leaves that to the pool, enough for executors to
-/// have work while the reader is busy for a moment, and for two chunks each.
-inline std::uint64_t buffersize_of(const MapOptions& options, const PoolCore& core) {
+/// How much a stream draws.
+struct StreamSizes {
+  ReadAhead ahead;
+  RoundSize round;
+};
+
+/// @returns what the options ask for. Where they leave it to the pool, a stream may at first draw as far ahead as gives
+/// executors work while the reader is busy for a moment, and two chunks each.
+template <class Source, class R>
+StreamSizes stream_sizes(const MapOptions& options, const PoolCore& core) {
+  constexpr bool even_inputs = Source::stride != variable_stride;
+  constexpr bool even_results = std::is_void_v<R> || fixed_size<R>;
+  // What varies in size may become large after it was small, when it is too late to draw less.
+  constexpr std::uint64_t most_ahead = even_inputs && even_results ? std::uint64_t{1} << 16U : std::uint64_t{1} << 10U;
+  constexpr std::uint64_t most_at_once = even_inputs ? std::uint64_t{1} << 10U : std::uint64_t{1} << 8U;
+  constexpr std::uint64_t most_at_once_of_given = std::uint64_t{1} << 14U;
+
+  const std::uint64_t chunk = options.chunksize.value("chunksize");
   const std::uint64_t given = options.buffersize.value("buffersize");
-  if (given != 0) return given;
+  if (given != 0) return {ReadAhead::fixed(given), RoundSize(std::min(chunk, given), most_at_once_of_given)};
   const auto executors = static_cast<std::uint64_t>(std::max(core.processes(), 1));
   const std::uint64_t largest = std::numeric_limits<std::uint64_t>::max() / (2 * executors);
-  return std::max(16 * executors, 2 * executors * std::min(options.chunksize.value("chunksize"), largest));
+  const std::uint64_t least = std::max(16 * executors, 2 * executors * std::min(chunk, largest));
+  return {ReadAhead::automatic(least, most_ahead, sizeof(Outcome<R>)), RoundSize(std::min(chunk, least), most_at_once)};
 }
 
 /// Opens a stream on ranges with a source of the given type, and draws its first inputs.
@@ -99,11 +96,11 @@ auto stream_ranges(PoolCore& core, std::string_view what, const MapOptions& opti
     refuse_inside_task(what);
     CallSpec spec = call_spec(f, ThisCall::kernel, Source::stride, what);
     set_options(spec, options);
-    const std::uint64_t buffersize = buffersize_of(options, core);
+    const StreamSizes sizes = stream_sizes<Source, Result>(options, core);
     auto inputs = std::make_unique<KeptInputs<Source, Ranges...>>(std::forward<Ranges>(ranges)...);
     const std::optional<std::uint64_t> size = inputs->size();
     auto call = std::make_shared<StreamCall<Result>>(order);
-    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), buffersize, spec.chunksize);
+    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), sizes.ahead, sizes.round);
     core.start(spec, size, std::move(call));
     reader->prefetch();
     return ResultStream<Result>(std::move(reader));

@@ -3,7 +3,7 @@
 ///
 ///   StreamInputs ──feed()──► PoolCore ──► executors ──► StreamCall ──take()──► StreamReader ──► ResultStream
 ///        ▲                                                                         │
-///        └────────── rounds of drawing: drawn - read <= buffersize ────────────────┘
+///        └────────── rounds of drawing: drawn - read <= ReadAhead ────────────────┘
 #pragma once
 
 #include <algorithm>
@@ -18,112 +18,24 @@
 #include <utility>
 #include <vector>
 
-#include <rankpool/detail/call.hpp>
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/detail/deadline.hpp>
 #include <rankpool/detail/stream_call.hpp>
+#include <rankpool/detail/stream_inputs.hpp>
+#include <rankpool/detail/stream_sizes.hpp>
 #include <rankpool/errors.hpp>
 #include <rankpool/options.hpp>
 #include <rankpool/outcome.hpp>
 
 namespace rankpool::detail {
 
-/// The inputs a stream keeps. Counts what is drawn, and remembers what drawing threw.
-class StreamInputs : public InputSource {
- public:
-  bool draw(PieceWriter& writer) final {
-    Counter counter(writer, drawn_);
-    try {
-      return draw_from_ranges(counter);
-    } catch (...) {
-      error_ = std::current_exception();
-      throw;
-    }
-  }
-
-  /// Tasks drawn so far.
-  [[nodiscard]] std::uint64_t drawn() const noexcept { return drawn_; }
-  /// What drawing threw; null when it hasn't. Nothing is to be drawn after that.
-  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
-
- protected:
-  virtual bool draw_from_ranges(PieceWriter& writer) = 0;
-
- private:
-  class Counter final : public PieceWriter {
-   public:
-    Counter(PieceWriter& writer, std::uint64_t& count) : writer_(writer), count_(count) {}
-    [[nodiscard]] std::uint64_t room() const override { return writer_.room(); }
-    std::byte* append(std::uint64_t tasks) override {
-      std::byte* const memory = writer_.append(tasks);
-      count_ += tasks;
-      return memory;
-    }
-    std::byte* append_encoded(std::size_t bytes) override {
-      std::byte* const memory = writer_.append_encoded(bytes);
-      ++count_;
-      return memory;
-    }
-
-   private:
-    PieceWriter& writer_;
-    std::uint64_t& count_;
-  };
-
-  std::uint64_t drawn_ = 0;
-  std::exception_ptr error_;
-};
-
-/// How many inputs to draw at a time. Nothing interrupts a round: slow inputs are drawn one by one, so that results
-/// need not wait for more than one of them, and quick ones many at once, which costs less.
-class RoundSize {
- public:
-  using Duration = std::chrono::steady_clock::duration;
-  /// What a round is to take, at most.
-  static constexpr Duration target = std::chrono::milliseconds(1);
-
-  /// @param chunk tasks that are to stay together where there is room for them.
-  explicit RoundSize(std::uint64_t chunk) noexcept : least_(std::max<std::uint64_t>(chunk, 1)), tasks_(least_) {}
-
-  /// @returns how many to draw where there is room for so many.
-  [[nodiscard]] std::uint64_t within(std::uint64_t room) const noexcept { return whole_chunks(std::min(tasks_, room)); }
-
-  /// A round of that size took so long.
-  void learn(std::uint64_t tasks, Duration took) noexcept {
-    if (took > target) {
-      const auto slower = static_cast<std::uint64_t>(took / target);
-      tasks_ = std::max(least_, whole_chunks(std::min(tasks, tasks_) / (slower + 1)));
-    } else if (tasks >= tasks_ && tasks_ < most) {
-      const auto faster = static_cast<std::uint64_t>(target / std::max(took, Duration(1)));
-      tasks_ *= std::clamp<std::uint64_t>(faster / 2, 1, growth);
-    }
-  }
-
- private:
-  static constexpr std::uint64_t growth = 16;
-  /// Growth ends from here on: inputs may become slow in the middle of a round.
-  static constexpr std::uint64_t most = 1024;
-
-  [[nodiscard]] std::uint64_t whole_chunks(std::uint64_t tasks) const noexcept {
-    return tasks > least_ ? tasks - tasks % least_ : tasks;
-  }
-
-  std::uint64_t least_;
-  std::uint64_t tasks_;
-};
-
 /// One thread at a time reads.
 template <class R>
 class StreamReader {
  public:
-  /// @param buffersize inputs drawn ahead of the reader, at most; not 0.
-  /// @param chunk tasks that an executor takes at a time; 0: the pool decides.
-  StreamReader(std::shared_ptr<StreamCall<R>> call, std::unique_ptr<StreamInputs> inputs, std::uint64_t buffersize,
-               std::uint64_t chunk)
-      : call_(std::move(call)),
-        inputs_(std::move(inputs)),
-        buffersize_(buffersize),
-        round_(std::min(chunk, buffersize)) {}
+  StreamReader(std::shared_ptr<StreamCall<R>> call, std::unique_ptr<StreamInputs> inputs, const ReadAhead& ahead,
+               const RoundSize& round)
+      : call_(std::move(call)), inputs_(std::move(inputs)), ahead_(ahead), round_(round) {}
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
@@ -154,7 +66,7 @@ class StreamReader {
     // where this throws. Not for each item: a piece is to have several tasks.
     ++read_;
     try {
-      if (!has_drawn) draw_round(std::max<std::uint64_t>(buffersize_ / 4, 1));
+      if (!has_drawn) draw_round(std::max<std::uint64_t>(ahead_.size() / 4, 1));
     } catch (...) {
       --read_;
       throw;
@@ -185,16 +97,23 @@ class StreamReader {
 
   using Clock = std::chrono::steady_clock;
 
+  /// How many inputs may be drawn now.
+  [[nodiscard]] std::uint64_t room() const noexcept {
+    const std::uint64_t ahead = inputs_->drawn().tasks - read_;
+    return ahead_.size() - std::min(ahead, ahead_.size());
+  }
+
   /// Draws some inputs, if there are any and there is room for at least so many.
   /// @returns whether it has drawn.
   bool draw_round(std::uint64_t least) {
     if (inputs_ == nullptr || inputs_->error() != nullptr) return false;
-    const std::uint64_t room = buffersize_ - (inputs_->drawn() - read_);
-    if (room < least) return false;
+    if (room() < least) return false;
     const auto pool = call_->pool();
     if (pool == nullptr) return false;
-    const std::uint64_t tasks = round_.within(room);
     const Clock::time_point begun = Clock::now();
+    ahead_.learn(read_, inputs_->drawn(), call_->arrived(), begun);
+    const std::uint64_t tasks = round_.within(room());
+    if (tasks == 0) return false;
     try {
       // The user's memory is freed as early as can be.
       if (!pool->feed(*call_, *inputs_, tasks)) inputs_.reset();
@@ -221,7 +140,10 @@ class StreamReader {
       has_drawn = draw_until_news(*deadline);
       const auto pool = call_->pool();
       if (has_drawn || pool == nullptr) continue;  // a pool that has gone since has finished the call
-      if (!pool->await(news(), *deadline)) throw_late(*timeout);
+      const Clock::time_point begun = Clock::now();
+      const bool has_come = pool->await(news(), *deadline);
+      ahead_.waited(Clock::now() - begun);
+      if (!has_come) throw_late(*timeout);
     }
     return false;
   }
@@ -272,7 +194,7 @@ class StreamReader {
 
   std::shared_ptr<StreamCall<R>> call_;   ///< null at the end
   std::unique_ptr<StreamInputs> inputs_;  ///< null when all are drawn
-  std::uint64_t buffersize_;
+  ReadAhead ahead_;
   RoundSize round_;
   std::uint64_t read_ = 0;
 
