@@ -121,9 +121,9 @@ struct PoolOptions {
 struct MapOptions {
   /// Of streams (`imap` and its relatives): inputs drawn ahead of the reader, at most; a number given is never
   /// exceeded. 0: 16 per executor, or two chunks where that is more; and where tasks are so quick that the reader reads
-  /// all those within 5 ms and waits for more, as many as are read in about 10 ms, but no more than 65,536, or 1,024
-  /// where inputs or results vary in size, or about 16 MB of both. When tasks, reader or inputs turn slow, or items
-  /// large, it falls back. Other calls have no use for it. Python: `buffersize` of `Executor.map` (3.14).
+  /// all those within 5 ms and waits for more, as many as are read in about 10 ms, up to 512 per executor and about
+  /// 16 MB. When tasks, reader or inputs turn slow, or items large, it falls back. Other calls have no use for it.
+  /// Python: `buffersize` of `Executor.map` (3.14).
   Count buffersize = {};
   /// Tasks an executor takes at a time; 0: measured. Python: `chunksize`.
   Count chunksize = {};

@@ -61,30 +61,16 @@ consteval bool explain_kept_star_range() {
 
 // --- running --------------------------------------------------------------------------------------------------------
 
-/// How much a stream draws.
-struct StreamSizes {
-  ReadAhead ahead;
-  RoundSize round;
-};
-
-/// @returns what the options ask for. Where they leave it to the pool, a stream may at first draw as far ahead as gives
-/// executors work while the reader is busy for a moment, and two chunks each.
-template <class Source, class R>
-StreamSizes stream_sizes(const MapOptions& options, const PoolCore& core) {
-  constexpr bool even_inputs = Source::stride != variable_stride;
-  constexpr bool even_results = std::is_void_v<R> || fixed_size<R>;
-  // What varies in size may become large after it was small, when it is too late to draw less.
-  constexpr std::uint64_t most_ahead = even_inputs && even_results ? std::uint64_t{1} << 16U : std::uint64_t{1} << 10U;
-  constexpr std::uint64_t most_at_once = even_inputs ? std::uint64_t{1} << 10U : std::uint64_t{1} << 8U;
-  constexpr std::uint64_t most_at_once_of_given = std::uint64_t{1} << 14U;
-
-  const std::uint64_t chunk = options.chunksize.value("chunksize");
+/// @returns how far ahead a stream may draw. Where the options leave it to the pool, at first as far as gives executors
+/// work while the reader is busy for a moment, and two chunks each.
+/// @param item_bytes what an item takes besides what travels.
+inline ReadAhead read_ahead(const MapOptions& options, const PoolCore& core, std::uint64_t item_bytes) {
   const std::uint64_t given = options.buffersize.value("buffersize");
-  if (given != 0) return {ReadAhead::fixed(given), RoundSize(std::min(chunk, given), most_at_once_of_given)};
+  if (given != 0) return ReadAhead::fixed(given);
   const auto executors = static_cast<std::uint64_t>(std::max(core.processes(), 1));
   const std::uint64_t largest = std::numeric_limits<std::uint64_t>::max() / (2 * executors);
-  const std::uint64_t least = std::max(16 * executors, 2 * executors * std::min(chunk, largest));
-  return {ReadAhead::automatic(least, most_ahead, sizeof(Outcome<R>)), RoundSize(std::min(chunk, least), most_at_once)};
+  const std::uint64_t chunks = 2 * executors * std::min(options.chunksize.value("chunksize"), largest);
+  return ReadAhead::automatic(std::max(16 * executors, chunks), 512 * executors, item_bytes);
 }
 
 /// Opens a stream on ranges with a source of the given type, and draws its first inputs.
@@ -96,11 +82,11 @@ auto stream_ranges(PoolCore& core, std::string_view what, const MapOptions& opti
     refuse_inside_task(what);
     CallSpec spec = call_spec(f, ThisCall::kernel, Source::stride, what);
     set_options(spec, options);
-    const StreamSizes sizes = stream_sizes<Source, Result>(options, core);
+    const ReadAhead ahead = read_ahead(options, core, sizeof(Outcome<Result>));
     auto inputs = std::make_unique<KeptInputs<Source, Ranges...>>(std::forward<Ranges>(ranges)...);
     const std::optional<std::uint64_t> size = inputs->size();
     auto call = std::make_shared<StreamCall<Result>>(order);
-    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), sizes.ahead, sizes.round);
+    auto reader = std::make_shared<StreamReader<Result>>(call, std::move(inputs), ahead, spec.chunksize);
     core.start(spec, size, std::move(call));
     reader->prefetch();
     return ResultStream<Result>(std::move(reader));

@@ -33,9 +33,10 @@ namespace rankpool::detail {
 template <class R>
 class StreamReader {
  public:
+  /// @param chunk tasks that an executor takes at a time; 0: the pool decides.
   StreamReader(std::shared_ptr<StreamCall<R>> call, std::unique_ptr<StreamInputs> inputs, const ReadAhead& ahead,
-               const RoundSize& round)
-      : call_(std::move(call)), inputs_(std::move(inputs)), ahead_(ahead), round_(round) {}
+               std::uint64_t chunk)
+      : call_(std::move(call)), inputs_(std::move(inputs)), ahead_(ahead), round_(std::min(chunk, ahead.size())) {}
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
@@ -114,13 +115,16 @@ class StreamReader {
     ahead_.learn(read_, inputs_->drawn(), call_->arrived(), begun);
     const std::uint64_t tasks = round_.within(room());
     if (tasks == 0) return false;
+    const std::uint64_t before = inputs_->drawn().tasks;
     try {
-      // The user's memory is freed as early as can be.
-      if (!pool->feed(*call_, *inputs_, tasks)) inputs_.reset();
+      if (pool->feed(*call_, *inputs_, tasks)) {
+        round_.learn(inputs_->drawn().tasks - before, Clock::now() - begun);
+      } else {
+        inputs_.reset();  // the user's memory is freed as early as can be
+      }
     } catch (...) {
       if (inputs_->error() == nullptr) throw;
     }
-    round_.learn(tasks, Clock::now() - begun);
     return true;
   }
 
@@ -138,14 +142,18 @@ class StreamReader {
       }
       if (!deadline) deadline = timeout ? deadline_after(*timeout) : Deadline();
       has_drawn = draw_until_news(*deadline);
-      const auto pool = call_->pool();
-      if (has_drawn || pool == nullptr) continue;  // a pool that has gone since has finished the call
+      if (has_drawn) continue;
       const Clock::time_point begun = Clock::now();
-      const bool has_come = pool->await(news(), *deadline);
+      if (!await_news(*deadline)) throw_late(*timeout);
       ahead_.waited(Clock::now() - begun);
-      if (!has_come) throw_late(*timeout);
     }
     return false;
+  }
+
+  /// @returns false when the deadline passed before.
+  bool await_news(Deadline deadline) {
+    const auto pool = call_->pool();
+    return pool != nullptr ? pool->await(news(), deadline) : call_->await_end_of_pool(deadline);
   }
 
   /// Draws all there is room for.
@@ -156,18 +164,13 @@ class StreamReader {
       if (call_->has_news()) return true;
       const Clock::time_point now = Clock::now();
       if (now - looked > RoundSize::target) {
-        if (look_for_news()) return true;
+        // Nobody else may drive the pool, or call results in that are few.
+        if (await_news(now + RoundSize::target / 10)) return true;
         looked = Clock::now();
       }
       if (deadline && now >= *deadline) return false;
     }
     return false;
-  }
-
-  /// Nobody else may drive the pool, or call results in that are few.
-  bool look_for_news() {
-    const auto pool = call_->pool();
-    return pool == nullptr || pool->await(news(), Clock::now() + RoundSize::target / 10);
   }
 
   [[nodiscard]] Condition news() const {

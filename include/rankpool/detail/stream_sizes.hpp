@@ -110,17 +110,18 @@ class ReadAhead {
   MeanBytes result_bytes_;
 };
 
-/// How many inputs to draw at a time. Nothing interrupts a round: slow inputs are drawn one by one, so that results
-/// need not wait for more than one of them, and quick ones many at once, which costs less.
+/// How many inputs to draw at a time. A round that takes long ends after a few of them at the earliest: slow inputs are
+/// drawn one by one, so that results need not wait for more than one, and quick ones many at once, which costs less.
 class RoundSize {
  public:
   using Duration = std::chrono::steady_clock::duration;
+  /// Where it ends to grow, unless a chunk is larger: results wait for a round, too.
+  static constexpr std::uint64_t most = 4096;
   /// What a round is to take, at most.
   static constexpr Duration target = std::chrono::milliseconds(1);
 
   /// @param chunk tasks that are to stay together where there is room for them.
-  /// @param most where it ends to grow, for inputs may become slow, or large, in the middle of a round.
-  RoundSize(std::uint64_t chunk, std::uint64_t most) noexcept
+  explicit RoundSize(std::uint64_t chunk) noexcept
       : least_(std::max<std::uint64_t>(chunk, 1)), most_(std::max(least_, most)), tasks_(least_) {}
 
   /// @returns how many to draw where there is room for so many.
