@@ -323,11 +323,6 @@ TEST(Counts, that_are_negative_are_refused_by_name) {
   EXPECT_EQ(pool().apply(square, 3), 9);
 }
 
-int sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-  return ms;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

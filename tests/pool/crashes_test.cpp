@@ -298,14 +298,6 @@ TEST(Attempts, charge_only_the_task_that_ran) {
 
 // --- what a task starts ----------------------------------------------------------------------------------------------
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 1000; ++i) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return holds();
-}
-
 bool is_gone(int pid) {
   if (::kill(pid, 0) != 0) return true;
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");

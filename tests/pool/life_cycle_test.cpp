@@ -1,35 +1,30 @@
-// Each case has a pool of its own: a run() after the other, on all ranks alike.
+// The ends of a pool. Each case has a pool of its own: a run() after the other, on all ranks alike.
+#include "pool/life_cycle.hpp"
 #include "pool/pool_test.hpp"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <future>
-#include <map>
+#include <iostream>
 #include <ranges>
-#include <set>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
-
-#include <unistd.h>
 
 namespace {
 
 using namespace std::chrono_literals;
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
-using rankpool::BrokenPool;
 using rankpool::CancelledError;
 using rankpool::Pool;
 using rankpool::PoolClosed;
-using rankpool::PoolOptions;
 using rankpool::PoolState;
 using Clock = std::chrono::steady_clock;
-
-int sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-  return ms;
-}
 
 /// Appends its number and its executor, so that the master sees that it runs.
 int report_and_sleep(const std::string& path, int ms, int number) {
@@ -204,134 +199,6 @@ TEST(Drop, of_an_open_pool_ends_it) {
 
 TEST(Drop, at_the_masters_end_does_not_hang) { EXPECT_EQ(pool().apply(square, 2), 4); }
 
-// --- initializer -----------------------------------------------------------------------------------------------------
-
-int initialised_with = 0;
-int initialisations = 0;
-
-void initialise(const std::string& path, int value) {
-  initialised_with = value;
-  ++initialisations;
-  append_line(path, std::to_string(getpid()));
-}
-
-std::string initialiser_log;
-
-std::vector<int> initialised_executors() {
-  std::ifstream file(initialiser_log);
-  return {std::istream_iterator<int>(file), {}};
-}
-
-TEST(Initializer, runs_once_in_every_executor_before_its_first_task) {
-  const auto task = [](int) {
-    sleep_ms(2);
-    return std::tuple(initialised_with, initialisations, static_cast<int>(getpid()));
-  };
-  std::set<int> seen;
-  for (const auto& [value, times, pid] : pool().map(task, numbers(100), {.chunksize = 1})) {
-    EXPECT_EQ(value, 42);
-    EXPECT_EQ(times, 1);
-    seen.insert(pid);
-  }
-  const auto initialised = initialised_executors();
-  for (const int pid : seen) EXPECT_EQ(std::ranges::count(initialised, pid), 1);
-}
-
-TEST(Initializer, runs_in_replaced_executors_too) {
-  const auto task = [](int i) {
-    if (i % 10 == 0 && rankpool::this_task::attempt() == 1) _exit(1);
-    return initialised_with;
-  };
-  EXPECT_EQ(pool().map(task, numbers(50)), std::vector<int>(50, 42));
-}
-
-void fail_to_initialise() { throw std::runtime_error("no licence for the solver"); }
-void crash_at_initialisation() { _exit(9); }
-
-// The executors start by themselves: whether the first call meets a pool that is broken already, or is pending when it
-// breaks, is a matter of time.
-void expect_broken(const std::string& part) {
-  for (int i = 0; i < 3; ++i) {
-    const auto text = text_of_thrown<BrokenPool>([] { (void)pool().map(square, numbers(50)); });
-    EXPECT_TRUE(contains(text, part)) << text;
-    EXPECT_TRUE(contains(text, "initializer")) << text;
-  }
-  EXPECT_TRUE(contains(text_of_thrown<BrokenPool>([] { (void)pool().apply(square, 1); }), part));
-  EXPECT_THROW((void)pool().map_outcomes(square, {1}), BrokenPool);
-  EXPECT_EQ(pool().state(), PoolState::broken);
-}
-
-TEST(Initializer, that_throws_breaks_the_pool) { expect_broken("no licence for the solver"); }
-
-TEST(Initializer, that_crashes_breaks_the_pool) { expect_broken("exit(9)"); }
-
-TEST(Initializer, that_broke_the_pool_does_not_keep_it_from_ending) {
-  EXPECT_THROW((void)pool().apply(square, 1), BrokenPool);
-  pool().close();
-  pool().join();
-  pool().terminate();
-}
-
-// --- executors -------------------------------------------------------------------------------------------------------
-
-std::map<int, int> tasks_per_executor(int tasks, int chunksize) {
-  const auto who = [](int i) { return std::pair(static_cast<int>(getpid()), square(i)); };
-  std::map<int, int> count;
-  const auto results = pool().map(who, numbers(tasks), {.chunksize = chunksize});
-  for (int i = 0; i < tasks; ++i) {
-    const auto& [pid, result] = results.at(static_cast<std::size_t>(i));
-    EXPECT_EQ(result, square(i));
-    ++count[pid];
-  }
-  return count;
-}
-
-TEST(MaxTasksPerChild, of_ten_replaces_executors_after_ten_tasks) {
-  for (const int chunksize : {0, 1, 7, 25}) {
-    const auto count = tasks_per_executor(100, chunksize);
-    EXPECT_GE(count.size(), 10U);
-    for (const auto& [pid, tasks] : count) EXPECT_LE(tasks, 10);
-  }
-}
-
-TEST(MaxTasksPerChild, of_one_gives_each_task_an_executor_of_its_own) {
-  EXPECT_EQ(tasks_per_executor(40, 1).size(), 40U);
-  pool().close();
-  pool().join();
-}
-
-std::set<std::pair<int, int>> places_of_executors() {
-  const auto place = [](int) {
-    sleep_ms(20);
-    return std::pair(rankpool::this_task::rank(), rankpool::this_task::slot());
-  };
-  const auto places = pool().map(place, numbers(8 * pool().processes()), {.chunksize = 1});
-  return {places.begin(), places.end()};
-}
-
-TEST(Processes, are_at_least_one_by_default) {
-  EXPECT_GE(pool().processes(), 1);
-  EXPECT_EQ(places_of_executors().size(), static_cast<std::size_t>(pool().processes()));
-}
-
-TEST(Processes, of_one_run_one_task_at_a_time) {
-  EXPECT_EQ(pool().processes(), 1);
-  EXPECT_EQ(tasks_per_executor(100, 1).size(), 1U);
-}
-
-TEST(Processes, beyond_the_cpus_are_spread_evenly) {
-  EXPECT_EQ(pool().processes(), 7);
-  std::map<int, int> per_rank;
-  const auto places = places_of_executors();
-  EXPECT_EQ(places.size(), 7U);
-  for (const auto& [rank, slot] : places) ++per_rank[rank];
-  const auto [least, most] = std::ranges::minmax(per_rank | std::views::values);
-  EXPECT_LE(most - least, 1);
-  EXPECT_EQ(pool().map(square, numbers(1000)), squares(1000));
-}
-
-TEST(Name, is_the_one_given) { EXPECT_EQ(pool().name(), "sweep"); }
-
 // --- several runs ----------------------------------------------------------------------------------------------------
 
 int failures = 0;
@@ -363,46 +230,23 @@ void check_statuses(int argc, char** argv) {
   check(again == 0 && result == (is_master ? 256 : 0), "run() works after all this");
 }
 
-void run_case(int argc, char** argv, const std::string& name, PoolOptions options = {}) {
-  check(run_cases(argc, argv, name, std::move(options)) == 0, name);
-}
-
-void run_initializer_cases(int argc, char** argv) {
-  // The root's options count: the file is the one of its rank.
-  const ScratchFile log;
-  initialiser_log = log.path();
-  const auto set_up = rankpool::bind(initialise, log.path(), 42);
-  run_case(argc, argv, "Initializer.runs_once_in_every_executor_before_its_first_task", {.initializer = set_up});
-  run_case(argc, argv, "Initializer.runs_in_replaced_executors_too", {.initializer = set_up});
-  run_case(argc, argv, "Initializer.runs_in_replaced_executors_too", {.initializer = set_up, .max_tasks_per_child = 3});
-  run_case(argc, argv, "Initializer.that_throws_breaks_the_pool", {.initializer = fail_to_initialise});
-  run_case(argc, argv, "Initializer.that_crashes_breaks_the_pool", {.initializer = crash_at_initialisation});
-  run_case(argc, argv, "Initializer.that_broke_the_pool_does_not_keep_it_from_ending",
-           {.initializer = fail_to_initialise});
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
+  int status = EXIT_SUCCESS;
   for (const char* name :
        {"Close.makes_every_call_an_error", "Close.lets_pending_work_complete", "Close.at_once_works",
         "Join.of_an_open_pool_is_an_error", "Terminate.returns_promptly_while_long_tasks_run_and_cancels_their_calls",
         "Terminate.of_an_idle_pool_works", "Shutdown.waits_for_what_runs", "Shutdown.need_not_wait",
-        "Drop.of_an_open_pool_ends_it", "Drop.at_the_masters_end_does_not_hang",
-        "Processes.are_at_least_one_by_default"}) {
-    run_case(argc, argv, name);
+        "Drop.of_an_open_pool_ends_it", "Drop.at_the_masters_end_does_not_hang"}) {
+    status |= run_cases(argc, argv, name);
   }
   for (const char* order : {"cj", "ccjj", "cjt", "tj", "ttjj", "tcjs", "ss", "scjt", "cts", "tsc"}) {
     life_calls = order;
-    run_case(argc, argv, "LifeCalls.*");
+    status |= run_cases(argc, argv, "LifeCalls.*");
   }
-  run_case(argc, argv, "Shutdown.cancels_pending_calls_and_finishes_running_ones", {.processes = 1});
-  run_initializer_cases(argc, argv);
-  run_case(argc, argv, "MaxTasksPerChild.of_ten_replaces_executors_after_ten_tasks", {.max_tasks_per_child = 10});
-  run_case(argc, argv, "MaxTasksPerChild.of_one_gives_each_task_an_executor_of_its_own", {.max_tasks_per_child = 1});
-  run_case(argc, argv, "Processes.of_one_run_one_task_at_a_time", {.processes = 1});
-  run_case(argc, argv, "Processes.beyond_the_cpus_are_spread_evenly", {.processes = 7});
-  run_case(argc, argv, "Name.*", {.name = "sweep"});
+  status |= run_cases(argc, argv, "Shutdown.cancels_pending_calls_and_finishes_running_ones", {.processes = 1});
+  status |= run_initializer_cases(argc, argv) | run_executor_cases(argc, argv);
   check_statuses(argc, argv);
-  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return failures == 0 ? status : EXIT_FAILURE;
 }

@@ -24,11 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto far_too_long = 60s;
 
-int sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-  return ms;
-}
-
 /// Says that it runs; task `slow` doesn't end.
 int slow_at(const std::string& path, int slow, int i) {
   append_line(path, std::to_string(i));
@@ -36,13 +31,7 @@ int slow_at(const std::string& path, int slow, int i) {
   return square(i);
 }
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 2000 && !holds(); ++i) std::this_thread::sleep_for(10ms);
-  return holds();
-}
-
-// --- the time a task may take
-// ----------------------------------------------------------------------------------------
+// --- the time a task may take ---------------------------------------------------------------------------------------
 
 TEST(TaskTimeout, is_the_error_of_the_slow_task_alone) {
   const ScratchFile file;

@@ -1,10 +1,10 @@
 // Calls that nobody waits for, on pools in a program that starts MPI itself, at every level of threads.
+#include "pool/gate.hpp"
 #include "pool/mpi_program.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <future>
 #include <iterator>
@@ -19,65 +19,15 @@
 
 #include <boost/mpi/collectives.hpp>
 #include <boost/mpi/communicator.hpp>
-#include <boost/mpi/nonblocking.hpp>
-
-#include <mpi.h>
 
 namespace {
 
 using namespace std::chrono_literals;
 namespace mpi = boost::mpi;
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::CancelledError;
 using rankpool::Future;
 using rankpool::Pool;
-using rankpool::test::append_line;
-using rankpool::test::contains;
-using rankpool::test::numbers;
-using rankpool::test::power;
-using rankpool::test::ScratchFile;
-using rankpool::test::square;
-using rankpool::test::squares;
-using rankpool::test::text_of_thrown;
-using rankpool::test::threads_may_call;
-using rankpool::test::with_pool;
-
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 2000 && !holds(); ++i) std::this_thread::sleep_for(5ms);
-  return holds();
-}
-
-/// Holds calls back until it is opened; it opens before it dies.
-class Gate {
- public:
-  Gate() = default;
-  Gate(const Gate&) = delete;
-  Gate& operator=(const Gate&) = delete;
-  ~Gate() { open(); }
-
-  void open() { append_line(file_.path(), "1"); }
-
-  /// A call that ends with `value` once the gate is open.
-  [[nodiscard]] Future<int> call(Pool& pool, int value) const { return pool.submit(pass, file_.path(), value); }
-
-  /// Calls that keep every executor busy, and as many again that wait.
-  [[nodiscard]] std::vector<Future<int>> calls(Pool& pool) const {
-    std::vector<Future<int>> futures;
-    for (int i = 0; i < 2 * pool.processes(); ++i) futures.push_back(call(pool, i));
-    return futures;
-  }
-
- private:
-  static int pass(const std::string& gate, int value) {
-    for (std::string line; !std::getline(std::ifstream(gate), line);) std::this_thread::sleep_for(1ms);
-    return value;
-  }
-
-  ScratchFile file_;
-};
-
-void expect_numbered(const std::vector<Future<int>>& futures) {
-  for (std::size_t i = 0; i < futures.size(); ++i) EXPECT_EQ(futures[i].get(), static_cast<int>(i));
-}
 
 // --- the calls -------------------------------------------------------------------------------------------------------
 
@@ -279,123 +229,6 @@ TEST(OpenCallbacks, may_own_the_pool_last) {
   }
   world.barrier();  // which the other ranks reach when the pool has ended
   while (world.rank() == 0 && got == 0) std::this_thread::sleep_for(1ms);
-}
-
-// --- the program's own messages --------------------------------------------------------------------------------------
-
-constexpr int end_tag = 1000;
-
-/// Sends numbers to a rank that is in no pool, and takes whatever comes back, changed, from anywhere.
-void talk_to(const mpi::communicator& world, int partner, int count) {
-  for (int i = 0; i < count; ++i) {
-    int answer = 0;
-    mpi::request received = world.irecv(mpi::any_source, mpi::any_tag, answer);
-    mpi::request sent = world.isend(partner, i % 100, i);
-    const mpi::status status = received.wait();
-    sent.wait();
-    ASSERT_EQ(status.source(), partner);
-    ASSERT_EQ(status.tag(), i % 100);
-    ASSERT_EQ(answer, i + 1);
-  }
-}
-
-void answer_all(const mpi::communicator& world) {
-  for (;;) {
-    const mpi::status status = world.probe(mpi::any_source, mpi::any_tag);
-    int number = 0;
-    world.recv(status.source(), status.tag(), number);
-    if (status.tag() == end_tag) return;
-    world.send(status.source(), status.tag(), number + 1);
-  }
-}
-
-TEST(OpenMessagesOnTwoRanks, of_the_master_travel_while_calls_are_open) {
-  const mpi::communicator world;
-  const int outsider = world.size() - 1;
-  const mpi::communicator others = world.split(world.rank() == outsider ? 1 : 0);
-  if (world.rank() == outsider) {
-    answer_all(world);
-  } else {
-    with_pool(others, 0, [&](Pool& pool) {
-      Gate gate;
-      const auto held = gate.calls(pool);
-      const auto all = pool.map_async(square, numbers(500), {.chunksize = 5});
-      talk_to(world, outsider, 300);
-      gate.open();
-      talk_to(world, outsider, 300);
-      EXPECT_EQ(all.get(), squares(500));
-      expect_numbered(held);
-      for (const int result : pool.imap(square, numbers(50), {.buffersize = 4})) talk_to(world, outsider, result % 5);
-    });
-    if (world.rank() == 0) world.send(outsider, end_tag, 0);
-  }
-  world.barrier();
-}
-
-TEST(OpenMessages, sent_before_a_pool_are_found_by_its_master) {
-  const mpi::communicator world;
-  mpi::request sent;
-  if (world.rank() != 0) sent = world.isend(0, world.rank(), 10 * world.rank());
-  with_pool(world, 0, [&](Pool& pool) {
-    Gate gate;
-    const auto held = gate.calls(pool);
-    for (int left = world.size() - 1; left > 0; --left) {
-      const mpi::status status = world.probe(mpi::any_source, mpi::any_tag);
-      int number = 0;
-      world.recv(status.source(), status.tag(), number);
-      EXPECT_EQ(status.tag(), status.source());
-      EXPECT_EQ(number, 10 * status.source());
-    }
-    EXPECT_FALSE(world.iprobe(mpi::any_source, mpi::any_tag));
-    gate.open();
-    expect_numbered(held);
-  });
-  if (world.rank() != 0) sent.wait();
-  world.barrier();
-}
-
-TEST(OpenMessages, awaited_from_anywhere_on_every_rank_are_none_of_the_pools) {
-  const mpi::communicator world;
-  int received = -1;
-  mpi::request request = world.irecv(mpi::any_source, mpi::any_tag, received);
-  with_pool(world, 0, [&](Pool& pool) {
-    const auto all = pool.map_async(square, numbers(500), {.chunksize = 1});
-    EXPECT_FALSE(request.test());
-    EXPECT_EQ(all.get(), squares(500));
-  });
-  EXPECT_FALSE(request.test());
-  world.barrier();  // or a message might overtake the question
-  world.send((world.rank() + 1) % world.size(), 5, world.rank());
-  const mpi::status status = request.wait();
-  EXPECT_EQ(status.source(), (world.rank() + world.size() - 1) % world.size());
-  EXPECT_EQ(received, status.source());
-}
-
-TEST(OpenMessages, of_a_collective_begun_before_a_pool_arrive_after_it) {
-  const mpi::communicator world;
-  const int mine = world.rank() + 1;
-  int sum = 0;
-  MPI_Request request = MPI_REQUEST_NULL;
-  MPI_Iallreduce(&mine, &sum, 1, MPI_INT, MPI_SUM, world, &request);
-  with_pool(world, world.size() - 1, [](Pool& pool) {
-    const auto all = pool.map_async(square, numbers(300), {.chunksize = 1});
-    EXPECT_EQ(all.get(), squares(300));
-  });
-  MPI_Wait(&request, MPI_STATUS_IGNORE);
-  EXPECT_EQ(sum, world.size() * (world.size() + 1) / 2);
-}
-
-TEST(OpenMessages, of_the_workers_collectives_travel_between_two_pools) {
-  const mpi::communicator world;
-  const mpi::communicator workers = world.split(world.rank() == 0 ? 0 : 1);
-  for (int i = 0; i < 5; ++i) {
-    with_pool(world, 0, [i](Pool& pool) {
-      std::vector<Future<int>> futures;
-      for (int n = 0; n < 20; ++n) futures.push_back(pool.submit(std::plus<>(), n, i));
-      for (int n = 0; n < 20; ++n) EXPECT_EQ(futures.at(static_cast<std::size_t>(n)).get(), n + i);
-    });
-    EXPECT_EQ(mpi::all_reduce(workers, i, std::plus<>()), i * workers.size());
-  }
 }
 
 }  // namespace

@@ -4,14 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -48,6 +51,11 @@ inline int run_cases(int argc, char** argv, const std::string& filter = "*", Poo
 
 inline int square(int x) { return x * x; }
 
+inline int sleep_ms(int ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  return ms;
+}
+
 inline double power(double base, int exponent) {
   double product = 1;
   for (int i = 0; i < exponent; ++i) product *= base;
@@ -66,6 +74,12 @@ inline std::vector<int> squares(int n) {
   std::vector<int> all = numbers(n);
   for (int& x : all) x = square(x);
   return all;
+}
+
+/// Squares all numbers but one.
+inline int fail_at(int bad, int i) {
+  if (i == bad) throw std::out_of_range("task " + std::to_string(i));
+  return square(i);
 }
 
 /// A file that tasks on any rank of this machine append to.
@@ -113,6 +127,16 @@ inline void append_line(const std::string& path, const std::string& line) {
 }
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// Waits until something holds, though not for ever.
+inline bool eventually(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
 
 /// @returns the text of the Caught that `act` throws; fails where it throws none.
 template <class Caught, class Act>

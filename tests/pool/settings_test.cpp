@@ -16,11 +16,6 @@ using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::MapOptions;
 using rankpool::PoolOptions;
 
-int sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-  return ms;
-}
-
 /// How often a task is tried that always dies.
 std::size_t attempts(const MapOptions& options = {}) {
   const ScratchFile file;

@@ -15,11 +15,6 @@ using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::TimeoutError;
 using Clock = std::chrono::steady_clock;
 
-int sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-  return ms;
-}
-
 int fail_at_thirds(int i) {
   if (i % 3 == 1) throw std::out_of_range("task " + std::to_string(i));
   return i;

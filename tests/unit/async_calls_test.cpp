@@ -16,50 +16,15 @@
 
 #include <rankpool/rankpool.hpp>
 
-#include "future_helpers.hpp"
+#include "manual_calls.hpp"
+#include "serial_runner.hpp"
 #include "task/this_task.hpp"
+#include "tasks.hpp"
 
 using namespace std::chrono_literals;
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Future;
 using rankpool::Pool;
-using rankpool::test::boxed;
-using rankpool::test::error_of;
-using rankpool::test::Manual;
-using rankpool::test::nothing;
-using rankpool::test::odd_only;
-using rankpool::test::Seen;
-using rankpool::test::serial_pool;
-using rankpool::test::SerialRunner;
-using rankpool::test::shout;
-using rankpool::test::square;
-
-namespace {
-
-Pool reversed_pool() { return Pool(std::make_shared<SerialRunner>(std::make_shared<Seen>(), true, 3)); }
-
-double power(double base, int exponent) {
-  double product = 1;
-  for (int i = 0; i < exponent; ++i) product *= base;
-  return product;
-}
-
-struct Point {
-  int x = 0;
-  int y = 0;
-};
-int norm1(const Point& p) { return p.x + p.y; }
-
-/// Result type without a default constructor.
-class Parity {
- public:
-  explicit Parity(int of) : odd_(of % 2 != 0) {}
-  [[nodiscard]] bool odd() const { return odd_; }
-
- private:
-  bool odd_;
-};
-
-}  // namespace
 
 TEST(AsyncCalls, apply_async_gives_what_apply_gives) {
   Pool pool = serial_pool();
@@ -78,7 +43,7 @@ TEST(AsyncCalls, apply_async_gives_what_apply_gives) {
 
 TEST(AsyncCalls, map_async_gives_what_map_gives) {
   for (const int chunksize : {0, 1, 6, 20, 30}) {
-    Pool pool = reversed_pool();
+    Pool pool = reversed_pool(3);
     const std::vector<int> inputs{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
     const rankpool::MapOptions options{.chunksize = chunksize};
     const std::vector<int> expected = pool.map(square, inputs, options);
@@ -100,7 +65,7 @@ TEST(AsyncCalls, up_to_six_ranges_are_zipped) {
 }
 
 TEST(AsyncCalls, starmap_async_gives_what_starmap_gives) {
-  Pool pool = reversed_pool();
+  Pool pool = reversed_pool(3);
   const std::vector<double> expected{1, 4, 27, 256};
   const std::vector<std::pair<double, int>> pairs{{1, 1}, {2, 2}, {3, 3}, {4, 4}};
   EXPECT_EQ(pool.starmap_async(power, pairs).get(), expected);
@@ -118,7 +83,7 @@ TEST(AsyncCalls, brace_lists_are_mapped) {
 }
 
 TEST(AsyncCalls, all_kinds_of_results_work) {
-  Pool pool = reversed_pool();
+  Pool pool = reversed_pool(3);
   static_assert(std::is_same_v<decltype(pool.map_async(nothing, {1})), Future<void>>);
   static_assert(std::is_same_v<decltype(pool.apply_async(nothing, 1)), Future<void>>);
   pool.apply_async(nothing, 1).get();

@@ -167,7 +167,7 @@ TEST(RoundSize, of_quick_inputs_grows_to_its_most) {
   for (int i = 0; i < 10; ++i) round.learn(round.within(most), 1us);
   EXPECT_EQ(round.within(most), RoundSize::most);
   EXPECT_EQ(round.within(10), 10U);
-  round.learn(RoundSize::most, 1s);
+  round.learn(RoundSize::most, 5s);
   EXPECT_EQ(round.within(most), 1U);
 }
 

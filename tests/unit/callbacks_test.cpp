@@ -1,4 +1,4 @@
-// Callbacks of futures, and what keeps results and arguments alive.
+// Callbacks of futures.
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -15,53 +15,14 @@
 
 #include <rankpool/rankpool.hpp>
 
-#include "future_helpers.hpp"
+#include "manual_calls.hpp"
+#include "serial_runner.hpp"
+#include "tasks.hpp"
 
 using namespace std::chrono_literals;
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Future;
 using rankpool::Pool;
-using rankpool::test::boxed;
-using rankpool::test::error_of;
-using rankpool::test::Manual;
-using rankpool::test::nothing;
-using rankpool::test::odd_only;
-using rankpool::test::serial_pool;
-using rankpool::test::square;
-using rankpool::test::text_of;
-
-namespace {
-
-/// How many there are.
-struct Counted {
-  explicit Counted(int v = 0) : value(v) { ++alive; }
-  Counted(const Counted& other) : value(other.value) { ++alive; }
-  Counted& operator=(const Counted&) = default;
-  ~Counted() { --alive; }
-
-  template <class Archive>
-  void serialize(Archive& archive, unsigned /*version*/) {
-    archive& value;
-  }
-
-  int value;
-  static inline std::atomic<int> alive = 0;
-};
-
-struct CountedTask {
-  Counted state;
-  Counted operator()(const Counted& argument) const {
-    if (argument.value < 0) throw std::domain_error("negative");
-    return Counted(argument.value + state.value);
-  }
-  template <class Archive>
-  void serialize(Archive& archive, unsigned /*version*/) {
-    archive& state;
-  }
-};
-
-}  // namespace
-
-// --- callbacks ------------------------------------------------------------------------------------------------------
 
 TEST(Callbacks, exactly_one_of_the_two_runs_once) {
   Manual manual;
@@ -283,7 +244,7 @@ TEST(Callbacks, see_their_future_ready_also_when_added_just_before_the_waiters_w
   const auto call = std::make_shared<rankpool::detail::ApplyCall<int>>();
   const Future<int> future(call);
   call->start({}, 1);
-  rankpool::test::HeapResults results(0);
+  HeapResults results(0);
   results.commit(rankpool::detail::encode_result(7, results));
   results.deliver(call->sink());
   call->finish(nullptr);
@@ -344,78 +305,4 @@ TEST(Callbacks, a_cancel_that_races_with_the_result_leaves_one_end) {
     ASSERT_EQ(errors, cancelled ? 1 : 0);
     ASSERT_EQ(future.cancelled(), cancelled);
   }
-}
-
-// --- lifetimes ------------------------------------------------------------------------------------------------------
-
-TEST(Lifetimes, arguments_and_callables_are_released_once_used) {
-  ASSERT_EQ(Counted::alive, 0);
-  Manual manual;
-  const auto start = [&](int argument) { return manual.pool.apply_async(CountedTask{Counted(1)}, Counted(argument)); };
-  const Future<Counted> good = start(5);
-  const Future<Counted> bad = start(-1);
-  const Future<Counted> dropped = start(7);
-  EXPECT_EQ(Counted::alive, 3);  // the callables on their way
-  manual.core->run_all(1);
-  EXPECT_EQ(Counted::alive, 3);  // one of them has become a result
-  EXPECT_EQ(good.get().value, 6);
-  manual.core->run_all(2);
-  EXPECT_EQ(Counted::alive, 2);
-  EXPECT_TRUE(dropped.cancel());
-  EXPECT_EQ(Counted::alive, 1);
-}
-
-TEST(Lifetimes, a_result_lives_as_long_as_a_handle_on_it) {
-  ASSERT_EQ(Counted::alive, 0);
-  Pool pool = serial_pool();
-  const auto make = [](int x) { return Counted(x); };
-  {
-    Future<Counted> future = pool.apply_async(make, 3);
-    const Future<Counted> copy = future;
-    future = {};
-    EXPECT_EQ(Counted::alive, 1);
-    EXPECT_EQ(copy.get().value, 3);
-  }
-  EXPECT_EQ(Counted::alive, 0);
-  {
-    Future<std::vector<Counted>> future = pool.map_async(make, {1, 2, 3});
-    EXPECT_EQ(Counted::alive, 3);
-    {
-      const std::vector<Counted> moved = std::move(future).get();
-      EXPECT_EQ(Counted::alive, 3);
-    }
-    EXPECT_EQ(Counted::alive, 0);
-  }
-  pool.apply_async(make, 3);
-  EXPECT_EQ(Counted::alive, 0);
-}
-
-TEST(Lifetimes, results_that_nobody_will_get_are_released) {
-  ASSERT_EQ(Counted::alive, 0);
-  Manual manual;
-  const auto make = [](int x) {
-    if (x == 3) throw std::domain_error("three");
-    return Counted(x);
-  };
-  const auto failed = manual.pool.map_async(make, {1, 2, 3});
-  const auto cancelled = manual.pool.map_async(make, {1, 2, 4});
-  manual.core->run_one(1);
-  manual.core->run_one(2);
-  EXPECT_EQ(Counted::alive, 2);
-  manual.core->run_all(1);
-  EXPECT_EQ(Counted::alive, 1);
-  cancelled.cancel();
-  EXPECT_EQ(Counted::alive, 0);
-  EXPECT_THROW((void)failed.get(), std::domain_error);
-}
-
-TEST(Lifetimes, a_callback_that_holds_its_own_future_does_not_keep_it) {
-  ASSERT_EQ(Counted::alive, 0);
-  Manual manual;
-  {
-    const Future<Counted> future = manual.pool.apply_async([](int x) { return Counted(x); }, 3);
-    future.then([future](const Counted& result) { EXPECT_EQ(result.value, future.get().value); });
-  }
-  manual.core->run_all(1);
-  EXPECT_EQ(Counted::alive, 0);
 }

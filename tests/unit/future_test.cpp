@@ -15,30 +15,14 @@
 
 #include <rankpool/rankpool.hpp>
 
-#include "future_helpers.hpp"
+#include "manual_calls.hpp"
+#include "serial_runner.hpp"
+#include "tasks.hpp"
 
 using namespace std::chrono_literals;
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Future;
 using rankpool::Pool;
-using rankpool::test::boxed;
-using rankpool::test::error_of;
-using rankpool::test::Manual;
-using rankpool::test::odd_only;
-using rankpool::test::serial_pool;
-using rankpool::test::shout;
-using rankpool::test::square;
-using rankpool::test::text_of;
-
-namespace {
-
-template <class F>
-double seconds_of(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 // --- handles --------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/errors.hpp>
 
-#include "serial_runner.hpp"
+#include "heap_memory.hpp"
 
 namespace rankpool::test {
 

@@ -1,6 +1,4 @@
 // Every call of a pool, and the kinds of results.
-#include "pool_face.hpp"
-
 #include <array>
 #include <cstddef>
 #include <functional>
@@ -21,6 +19,11 @@
 
 #include <gtest/gtest.h>
 
+#include <rankpool/rankpool.hpp>
+
+#include "serial_runner.hpp"
+#include "tasks.hpp"
+
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Outcome;
 using rankpool::Pool;
@@ -29,21 +32,6 @@ namespace {
 
 std::size_t length(std::string_view text) { return text.size(); }
 int sum_of(std::span<const int> values) { return std::accumulate(values.begin(), values.end(), 0); }
-struct Point {
-  int x = 0;
-  int y = 0;
-};
-int norm1(const Point& p) { return p.x + p.y; }
-
-/// Result type without a default constructor.
-class Parity {
- public:
-  explicit Parity(int of) : odd_(of % 2 != 0) {}
-  [[nodiscard]] bool odd() const { return odd_; }
-
- private:
-  bool odd_;
-};
 
 }  // namespace
 

@@ -1,6 +1,4 @@
 // Errors of a pool's calls, and what may be called inside a task.
-#include "pool_face.hpp"
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include <rankpool/rankpool.hpp>
+
+#include "serial_runner.hpp"
 #include "task/this_task.hpp"
+#include "tasks.hpp"
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Pool;

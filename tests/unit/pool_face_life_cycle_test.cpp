@@ -1,6 +1,4 @@
 // The life of a pool, and what it tells its core.
-#include "pool_face.hpp"
-
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -9,6 +7,11 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include <rankpool/rankpool.hpp>
+
+#include "serial_runner.hpp"
+#include "tasks.hpp"
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Pool;

@@ -1,6 +1,4 @@
 // What a pool's calls do with the ranges they are given.
-#include "pool_face.hpp"
-
 #include <array>
 #include <cstddef>
 #include <functional>
@@ -17,6 +15,12 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include <rankpool/rankpool.hpp>
+
+#include "counting.hpp"
+#include "serial_runner.hpp"
+#include "tasks.hpp"
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::Pool;
@@ -51,7 +55,7 @@ TEST(PoolFace, empty_input_gives_an_empty_result) {
   EXPECT_TRUE(pool.map_outcomes(square, std::vector<int>{}).empty());
   EXPECT_TRUE(pool.starmap(power, std::vector<std::pair<double, int>>{}).empty());
   EXPECT_TRUE(pool.starmap_outcomes(power, std::vector<std::pair<double, int>>{}).empty());
-  EXPECT_TRUE(pool.map(square, Generator(0)).empty());
+  EXPECT_TRUE(pool.map(square, Source(0)).empty());
 }
 
 // --- ranges ---------------------------------------------------------------------------------------------------------
@@ -68,7 +72,7 @@ TEST(PoolFace, any_input_range_is_mapped) {
   EXPECT_EQ(pool.map(square, vector | std::views::take(3)), squares(3));
   EXPECT_EQ(pool.map(square, std::views::iota(0) | std::views::take(5)), squares(5));
   EXPECT_EQ(pool.map(square, std::views::iota(0, 5) | std::views::filter([](int i) { return i < 4; })), squares(4));
-  EXPECT_EQ(pool.map(square, Generator(5)), squares(5));
+  EXPECT_EQ(pool.map(square, Source(5)), squares(5));
   std::istringstream text("0 1 2 3 4");
   EXPECT_EQ(pool.map(square, std::ranges::istream_view<int>(text)), squares(5));
 }
@@ -103,15 +107,15 @@ TEST(PoolFace, move_only_elements_of_a_generator_travel) {
 }
 
 TEST(InputSource, a_single_pass_range_is_not_asked_for_more_than_there_is_room_for) {
-  Generator generator(3);
-  rankpool::detail::MapSource<Generator&>::type source(generator);
-  rankpool::test::HeapPiece first(sizeof(int), 2);
+  Source inputs(3);
+  rankpool::detail::MapSource<Source&>::type source(inputs);
+  HeapPiece first(sizeof(int), 2);
   EXPECT_TRUE(source.draw(first));
-  EXPECT_EQ(generator.steps(), 2);
-  rankpool::test::HeapPiece second(sizeof(int), 1);
+  EXPECT_EQ(inputs.drawn(), 2);
+  HeapPiece second(sizeof(int), 1);
   EXPECT_TRUE(source.draw(second));  // whether there is a fourth is not known before it is asked for
-  EXPECT_EQ(generator.steps(), 3);
-  rankpool::test::HeapPiece third(sizeof(int), 1);
+  EXPECT_EQ(inputs.drawn(), 3);
+  HeapPiece third(sizeof(int), 1);
   EXPECT_FALSE(source.draw(third));
   EXPECT_EQ(third.tasks(), 0U);
 }
@@ -119,17 +123,17 @@ TEST(InputSource, a_single_pass_range_is_not_asked_for_more_than_there_is_room_f
 TEST(InputSource, a_multi_pass_range_tells_its_end_with_its_last_element) {
   std::list<int> list{1, 2, 3};
   rankpool::detail::MapSource<std::list<int>&>::type source(list);
-  rankpool::test::HeapPiece first(sizeof(int), 2);
+  HeapPiece first(sizeof(int), 2);
   EXPECT_TRUE(source.draw(first));
-  rankpool::test::HeapPiece second(sizeof(int), 1);
+  HeapPiece second(sizeof(int), 1);
   EXPECT_FALSE(source.draw(second));
   EXPECT_EQ(second.tasks(), 1U);
 }
 
 TEST(InputSource, what_was_drawn_before_a_range_threw_stands) {
-  Generator generator(10, 7);
-  rankpool::detail::MapSource<Generator&>::type source(generator);
-  rankpool::test::HeapPiece piece(sizeof(int), 100);
+  Source inputs(10, 7);
+  rankpool::detail::MapSource<Source&>::type source(inputs);
+  HeapPiece piece(sizeof(int), 100);
   EXPECT_THROW(source.draw(piece), std::domain_error);
   ASSERT_EQ(piece.tasks(), 7U);
   EXPECT_EQ(rankpool::detail::decode<int>(piece.chunk(6, 1).input(0)), 6);
@@ -139,9 +143,9 @@ TEST(PoolFace, what_a_range_throws_is_thrown_by_map_as_it_is) {
   Pool pool = small_pieces();
   for (const int bad : {0, 3, 7}) {
     for (int times = 0; times < 2; ++times) {
-      Generator generator(10, bad);
+      Source inputs(10, bad);
       try {
-        (void)pool.map(square, generator);
+        (void)pool.map(square, inputs);
         FAIL() << "nothing thrown at " << bad;
       } catch (const std::domain_error& error) {
         EXPECT_EQ(error.what(), "no item " + std::to_string(bad));
@@ -162,9 +166,9 @@ TEST(PoolFace, ranges_that_know_their_size_tell_it) {
   EXPECT_EQ(seen->size, 5U);
   (void)pool.map(std::plus<int>(), seven, std::views::iota(0));
   EXPECT_EQ(seen->size, 7U);
-  (void)pool.map(square, Generator(3));
+  (void)pool.map(square, Source(3));
   EXPECT_EQ(seen->size, std::nullopt);
-  (void)pool.map(std::plus<int>(), seven, Generator(3));
+  (void)pool.map(std::plus<int>(), seven, Source(3));
   EXPECT_EQ(seen->size, std::nullopt);
   (void)pool.apply(square, 3);
   EXPECT_EQ(seen->size, 1U);
@@ -178,7 +182,7 @@ TEST(PoolFace, zipped_ranges_end_with_the_shortest) {
   const std::list<int> four{0, 1, 2, 3};
   EXPECT_EQ(pool.map(std::multiplies<int>(), six, four), squares(4));
   EXPECT_EQ(pool.map(std::multiplies<int>(), six, std::views::iota(0)), squares(6));
-  EXPECT_EQ(pool.map(std::multiplies<int>(), Generator(5), six, {.chunksize = 2}), squares(5));
+  EXPECT_EQ(pool.map(std::multiplies<int>(), Source(5), six, {.chunksize = 2}), squares(5));
   EXPECT_EQ(pool.map(power, std::vector<double>{1, 2, 3}, std::vector<int>{3, 2, 1}), (std::vector<double>{1, 4, 3}));
   const auto outcomes = pool.map_outcomes(std::multiplies<int>(), six, four);
   ASSERT_EQ(outcomes.size(), 4U);

@@ -1,56 +1,29 @@
-// Streams of results: how far they draw ahead, what they free and when, and results that another thread delivers.
+// Streams of results: how far they draw ahead.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <ranges>
-#include <stdexcept>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <rankpool/rankpool.hpp>
 
+#include "counting.hpp"
 #include "stream_helpers.hpp"
-#include "stream_pool.hpp"
+#include "tasks.hpp"
 
 using namespace std::chrono_literals;
-using namespace rankpool::test;
-
-using rankpool::CancelledError;
-using rankpool::Outcome;
+using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using rankpool::ResultStream;
 using rankpool::TimeoutError;
 
 namespace {
-
-/// Runs tasks until it is destroyed.
-class Worker {
- public:
-  explicit Worker(StreamPool& pool)
-      : thread_([this, &pool] {
-          while (!stop_) {
-            if (!pool.step()) std::this_thread::yield();
-          }
-        }) {}
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-  ~Worker() {
-    stop_ = true;
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
-};
 
 /// Has the stream draw all it may, however slow the machine is.
 template <class R>
@@ -95,10 +68,6 @@ TEST(StreamBuffer, draws_ahead_for_all_executors_by_default) {
     auto stream = streams.pool.imap(same, source, options);
     draw_all(streams, stream);
     EXPECT_EQ(source.drawn(), 16 * streams.pool.processes());
-    for (int read = 1; read <= 200; ++read) {
-      EXPECT_EQ(stream.next(), read - 1);
-      EXPECT_LE(source.drawn() - read, 16 * streams.pool.processes());
-    }
   }
 }
 
@@ -234,176 +203,6 @@ TEST(StreamBuffer, of_inputs_that_turn_slow_draws_one_by_one_again) {
   while (drawn <= 5000) (void)stream.next();
   for (int i = 0; i < 60; ++i) (void)stream.next();
   EXPECT_EQ(streams.core->feeds().back(), 1U);
-}
-
-// --- what is used is freed -------------------------------------------------------------------------------------------
-
-TEST(StreamBuffer, frees_each_result_as_it_is_consumed) {
-  Streams streams;
-  {
-    auto stream = streams.pool.imap(counted, numbers(8), {.chunksize = 4});
-    for (int x = 0; x < 8; ++x) {
-      { EXPECT_EQ(stream.next()->value, x); }
-      EXPECT_EQ(Counted::alive, 3 - x % 4);
-    }
-  }
-  {
-    auto stream = streams.pool.imap(counted, numbers(8), {.chunksize = 4});
-    int x = 0;
-    for (const Counted& result : stream) {
-      EXPECT_EQ(result.value, x);
-      EXPECT_EQ(Counted::alive, 4 - x % 4);
-      ++x;
-    }
-    EXPECT_EQ(Counted::alive, 0);
-  }
-}
-
-TEST(StreamBuffer, frees_its_inputs_when_all_are_drawn) {
-  Streams streams;
-  std::vector<Counted> inputs(6);
-  auto stream = streams.pool.imap(value_of, std::move(inputs), {.buffersize = 2});
-  EXPECT_EQ(Counted::alive, 6);
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(stream.next(), 0);
-  EXPECT_EQ(Counted::alive, 0);
-  EXPECT_EQ(rest_of(stream).size(), 2U);
-}
-
-TEST(StreamBuffer, dropped_early_cancels_and_frees_what_there_is) {
-  Streams streams(newest_first());
-  {
-    auto stream = streams.pool.imap([](const Counted& c) { return c; }, std::vector<Counted>(100), {.buffersize = 10});
-    for (int i = 0; i < 5; ++i) streams.core->step();
-    EXPECT_EQ(Counted::alive, 105);
-  }
-  EXPECT_EQ(Counted::alive, 0);
-  EXPECT_EQ(streams.core->drops(), 1);
-  EXPECT_EQ(streams.core->waiting_chunks(), 0U);
-  EXPECT_EQ(rest_of(streams.pool.imap(square, numbers(5))), squares(5));
-  EXPECT_EQ(streams.core->drops(), 1) << "a stream that was read to its end has nothing to cancel";
-}
-
-TEST(StreamBuffer, dropped_keeps_nothing_that_comes_late) {
-  for (const auto order : {rankpool::detail::Order::input, rankpool::detail::Order::arrival}) {
-    rankpool::detail::StreamCall<Counted> call(order);
-    const auto deliver = [&call](std::uint64_t task) {
-      rankpool::test::HeapResults results(task);
-      results.commit(rankpool::detail::encode_result(Counted(1), results));
-      results.deliver(call.sink());
-    };
-    deliver(0);
-    deliver(2);
-    EXPECT_EQ(Counted::alive, 2);
-    call.abandon();
-    EXPECT_EQ(Counted::alive, 0);
-    deliver(1);
-    EXPECT_EQ(Counted::alive, 0);
-  }
-}
-
-TEST(StreamBuffer, dropped_in_a_loop_over_a_temporary_cancels) {
-  Streams streams;
-  for (const int x : streams.pool.imap(same, std::views::iota(0))) {
-    if (x == 10) break;
-  }
-  EXPECT_EQ(streams.core->drops(), 1);
-  for (const Outcome<int>& x : streams.pool.imap(same, std::views::iota(0)).outcomes()) {
-    if (*x == 10) break;
-  }
-  EXPECT_EQ(streams.core->drops(), 2);
-}
-
-TEST(StreamBuffer, dropped_with_its_call_ended_cancels_nothing) {
-  Streams streams;
-  {
-    auto stream = streams.pool.imap(counted, numbers(3));
-    while (streams.core->step()) {
-    }
-    EXPECT_EQ(Counted::alive, 3);
-  }
-  EXPECT_EQ(streams.core->drops(), 0);
-  EXPECT_EQ(Counted::alive, 0);
-}
-
-TEST(StreamBuffer, a_pipeline_dropped_early_cancels_both_streams) {
-  Streams streams;
-  { auto stream = streams.pool.imap(square, streams.pool.imap(same, std::views::iota(0)), {.buffersize = 3}); }
-  EXPECT_EQ(streams.core->drops(), 2);
-}
-
-TEST(StreamBuffer, moved_from_is_at_its_end) {
-  Streams streams;
-  auto from = streams.pool.imap(same, numbers(5));
-  EXPECT_EQ(from.next(), 0);
-  auto it = from.begin();
-  auto to = std::move(from);
-  expect_end(from);  // NOLINT(bugprone-use-after-move): what this is about
-  EXPECT_EQ(*it, 1);
-  EXPECT_EQ(to.next(), 2);
-  EXPECT_EQ(streams.core->drops(), 0);
-  to = streams.pool.imap(same, numbers(2));
-  EXPECT_EQ(streams.core->drops(), 1);
-  EXPECT_EQ(rest_of(to), (std::vector{0, 1}));
-}
-
-// --- results that another thread delivers ----------------------------------------------------------------------------
-
-TEST(StreamBuffer, reads_what_another_thread_delivers) {
-  Streams streams(shuffled(9), Driver::another);
-  const Worker worker(*streams.core);
-  for (const int buffersize : {1, 7, 64}) {
-    for (const int chunksize : {1, 5}) {
-      const rankpool::MapOptions options{.buffersize = buffersize, .chunksize = chunksize};
-      EXPECT_EQ(rest_of(streams.pool.imap(square, numbers(3000), options)), squares(3000));
-      std::vector<int> results = rest_of(streams.pool.imap_unordered(square, numbers(3000), options));
-      std::ranges::sort(results);
-      EXPECT_EQ(results, squares(3000));
-    }
-  }
-}
-
-TEST(StreamBuffer, reads_through_errors_and_timeouts_while_another_thread_delivers) {
-  Streams streams(shuffled(10), Driver::another);
-  const Worker worker(*streams.core);
-  auto stream = streams.pool.imap(odd_only, numbers(2000), {.buffersize = 20, .chunksize = 3});
-  int x = 0;
-  while (x < 2000) {
-    try {
-      EXPECT_EQ(stream.next(1us), x);
-      ++x;
-    } catch (const std::out_of_range& error) {
-      EXPECT_EQ(error.what(), std::to_string(x) + " is even");
-      ++x;
-    } catch (const TimeoutError&) {
-    }
-  }
-  EXPECT_FALSE(stream.next());
-}
-
-TEST(StreamBuffer, is_dropped_while_another_thread_delivers) {
-  Streams streams(shuffled(11), Driver::another);
-  {
-    const Worker worker(*streams.core);
-    for (int round = 0; round < 300; ++round) {
-      auto stream = streams.pool.imap(counted, std::views::iota(0), {.buffersize = 8});
-      for (int x = 0; x < round % 7; ++x) EXPECT_EQ(stream.next()->value, x);
-    }
-  }
-  EXPECT_EQ(Counted::alive, 0);
-}
-
-TEST(StreamBuffer, is_read_while_another_thread_terminates_the_pool) {
-  for (int round = 0; round < 50; ++round) {
-    Streams streams(shuffled(12), Driver::another);
-    const Worker worker(*streams.core);
-    auto stream = streams.pool.imap(same, std::views::iota(0), {.buffersize = 8});
-    std::thread other([&] { streams.core->end_all(std::make_exception_ptr(CancelledError("ended"))); });
-    int x = 0;
-    EXPECT_THROW(
-        while (const auto result = stream.next()) { EXPECT_EQ(*result, x++); }, CancelledError);
-    expect_end(stream);
-    other.join();
-  }
 }
 
 }  // namespace

@@ -1,15 +1,10 @@
 /// @file
-/// Tasks, inputs and results for tests of streams.
+/// Streams of results for tests, and who runs their tasks.
 #pragma once
 
 #include <atomic>
-#include <cstddef>
-#include <iterator>
-#include <limits>
 #include <memory>
-#include <numeric>
-#include <stdexcept>
-#include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,28 +25,26 @@ struct Streams {
   Pool pool;
 };
 
-inline int square(int x) { return x * x; }
-inline int same(int x) { return x; }
-inline int add(int x, int y) { return x + y; }
-inline void nothing(int /*x*/) {}
-inline std::string shout(const std::string& text) { return text + "!"; }
-inline bool is_even(int x) { return x % 2 == 0; }
-inline int odd_only(int x) {
-  if (x % 2 == 0) throw std::out_of_range(std::to_string(x) + " is even");
-  return x;
-}
-inline void odd_or_nothing(int x) { odd_only(x); }
+/// Runs tasks until it is destroyed.
+class Worker {
+ public:
+  explicit Worker(StreamPool& pool)
+      : thread_([this, &pool] {
+          while (!stop_) {
+            if (!pool.step()) std::this_thread::yield();
+          }
+        }) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
+    stop_ = true;
+    thread_.join();
+  }
 
-inline std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-inline std::vector<int> squares(int n) {
-  std::vector<int> all = numbers(n);
-  for (int& x : all) x *= x;
-  return all;
-}
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
 
 template <class Stream>
 auto rest_of(Stream&& stream) {
@@ -66,90 +59,5 @@ inline void expect_end(ResultStream<R>& stream) {
   EXPECT_FALSE(stream.next(Seconds(0)));
   EXPECT_EQ(stream.begin(), stream.end());
 }
-
-template <class Error>
-inline std::string error_of(auto&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing thrown";
-}
-
-/// Counts the objects there are.
-class Counted {
- public:
-  Counted() noexcept { ++alive; }
-  explicit Counted(int v) noexcept : value(v) { ++alive; }
-  Counted(const Counted& other) noexcept : value(other.value) { ++alive; }
-  Counted(Counted&& other) noexcept : value(other.value) { ++alive; }
-  Counted& operator=(const Counted&) = default;
-  Counted& operator=(Counted&&) = default;
-  ~Counted() { --alive; }
-
-  template <class Archive>
-  void serialize(Archive& archive, unsigned /*version*/) {
-    archive& value;
-  }
-
-  int value = 0;
-  static inline std::atomic<int> alive{0};
-};
-inline Counted counted(int x) { return Counted(x); }
-inline int value_of(const Counted& counted) { return counted.value; }
-
-/// Integers from 0 on, single-pass, which tells how many were drawn, and throws in place of one.
-class Source {
- public:
-  class Iterator {
-   public:
-    using value_type = int;
-    using difference_type = std::ptrdiff_t;
-    Iterator() = default;
-    explicit Iterator(Source* of) : of_(of) {}
-    int operator*() const { return of_->at_; }
-    Iterator& operator++() {
-      of_->step(of_->at_ + 1);
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& i, std::default_sentinel_t) { return i.at_end(); }
-
-   private:
-    [[nodiscard]] bool at_end() const { return of_->at_ == of_->end_; }
-    Source* of_ = nullptr;
-  };
-
-  explicit Source(int end = std::numeric_limits<int>::max(), int bad = -1) : end_(end), bad_(bad) {}
-  Source(Source&&) = delete;
-  Source& operator=(Source&&) = delete;
-  ~Source() = default;
-
-  Iterator begin() {
-    step(0);
-    return Iterator(this);
-  }
-  static std::default_sentinel_t end() { return {}; }
-
-  /// Elements reached.
-  [[nodiscard]] int drawn() const { return drawn_; }
-  [[nodiscard]] int throws() const { return throws_; }
-
- private:
-  void step(int to) {
-    if (to == bad_) {
-      ++throws_;
-      throw std::domain_error("no item " + std::to_string(to));
-    }
-    at_ = to;
-    if (at_ != end_) ++drawn_;
-  }
-  int end_;
-  int bad_;
-  int at_ = 0;
-  int drawn_ = 0;
-  int throws_ = 0;
-};
 
 }  // namespace rankpool::test

@@ -23,8 +23,9 @@
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/errors.hpp>
+#include <rankpool/options.hpp>
 
-#include "serial_runner.hpp"
+#include "heap_memory.hpp"
 
 namespace rankpool::test {
 

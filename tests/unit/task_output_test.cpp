@@ -1,6 +1,4 @@
 // What tasks print.
-#include "pool_face.hpp"
-
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -14,6 +12,11 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+
+#include <rankpool/rankpool.hpp>
+
+#include "serial_runner.hpp"
+#include "tasks.hpp"
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 
