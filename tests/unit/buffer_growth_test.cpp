@@ -11,8 +11,10 @@
 #include <rankpool/detail/stream_sizes.hpp>
 #include <rankpool/rankpool.hpp>
 
+#include "counting.hpp"
 #include "stream_helpers.hpp"
 #include "stream_pool.hpp"
+#include "tasks.hpp"
 
 using namespace std::chrono_literals;
 using namespace rankpool::test;
