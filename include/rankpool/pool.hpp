@@ -78,7 +78,8 @@ class Pool : public PoolFutures, public PoolStreams {
   /// Where MPI was started with less than MPI_THREAD_MULTIPLE, the pool calls MPI only in the thread that opened it,
   /// and only inside calls on the pool and its futures and streams; it starts no thread of its own. So
   /// - results arrive, more tasks are dealt out and callbacks run only while that thread waits in the pool: in a
-  ///   blocking call, `get()`, `wait()`, as_completed() or a stream. A loop that only asks ready() never ends;
+  ///   blocking call, `get()`, `wait()`, as_completed() or a stream. A loop that only asks ready(), or wait() with no
+  ///   time, never ends;
   /// - in other threads all that would make the pool work throws std::logic_error that names MPI_THREAD_MULTIPLE, also
   ///   where the threads take turns as MPI_THREAD_SERIALIZED has it. They may look at what is ready, add callbacks,
   ///   drop futures and streams, and close() the pool. Destroy the pool in the thread that opened it.
@@ -257,8 +258,7 @@ class Pool : public PoolFutures, public PoolStreams {
   /// @throws std::logic_error when told to wait in a callback; nothing has changed then.
   void shutdown(ShutdownOptions options = {}) {
     detail::PoolCore& pool = core("shutdown");
-    // Waits for nothing, but is refused where join() would be.
-    if (options.wait) pool.await([] { return true; }, std::nullopt);
+    if (options.wait) pool.check_may_wait();
     pool.close();
     if (options.cancel_pending) pool.cancel_pending();
     if (options.wait) pool.join();

@@ -129,7 +129,9 @@ auto wait_for(Range& futures, When when, std::optional<Seconds> timeout) {
 /// May be called from any thread; in a callback only where nothing is left to wait for, or with no time to wait.
 /// @param futures a range or a list in braces; duplicates count once.
 /// @param when how many of them to wait for. With no futures at all it returns at once.
-/// @param timeout how long at most, in seconds; 0 and less: don't wait; not given: as long as it takes.
+/// @param timeout how long at most, in seconds; 0 and less: don't wait, nor look at the pool (see Pool::open); not
+/// given: as
+///   long as it takes.
 /// @returns those that are ready and those that are not; when the time has passed, too.
 /// @throws std::logic_error where a future refers to no call, and where it would have to wait in a callback.
 template <std::ranges::input_range Range>

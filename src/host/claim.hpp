@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <tuple>
+#include <utility>
 
 #include "host/channel.hpp"
 #include "scheduler/chunking.hpp"
@@ -33,12 +35,14 @@ class Claimer {
   template <typename Measured>
   bool claim(std::uint64_t most, Measured&& measured) {
     const std::uint64_t open = channel_.header().open_lots.load(std::memory_order_seq_cst);
+    if (std::exchange(turn_, Turn::goes_on) == Turn::is_over) current_ = next_in_turn(open);
     // From the current lot upwards and around: lots are posted in this order.
     std::uint64_t order = std::rotr(open, static_cast<int>(current_));
     for (; order != 0; order &= order - 1) {
       const auto i = (current_ + static_cast<std::uint32_t>(std::countr_zero(order))) % max_lots;
       if (try_lot(i, most, measured)) {
         current_ = i;
+        last_call_ = chunk_.call;
         return true;
       }
     }
@@ -46,9 +50,9 @@ class Claimer {
     return false;
   }
 
-  /// The next chunk is another lot's, if one is open: a call of short tasks must not wait for the end of one of long
+  /// The next chunk is another call's, if one is open: a call of short tasks must not wait for the end of one of long
   /// tasks.
-  void take_turns() { current_ = (current_ + 1) % max_lots; }
+  void take_turns() { turn_ = Turn::is_over; }
   /// The chunk's results are all published.
   void finish_chunk() { slot_.chunk_end.store(0, std::memory_order_release); }
   /// Nothing is claimed or about to be.
@@ -57,6 +61,21 @@ class Claimer {
   [[nodiscard]] const ClaimedChunk& chunk() const { return chunk_; }
 
  private:
+  enum class Turn : std::uint8_t { goes_on, is_over };
+
+  /// The lot of the next call around that has the first tasks: who reads a stream waits for those.
+  [[nodiscard]] std::uint32_t next_in_turn(std::uint64_t open) const {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    std::tuple next(true, ~std::uint64_t{0}, ~std::uint64_t{0}, current_);
+    for (; open != 0; open &= open - 1) {
+      const auto i = static_cast<std::uint32_t>(std::countr_zero(open));
+      const LotSlot& lot = channel_.header().lots[i];
+      const std::uint64_t call = lot.call.load(relaxed);
+      next = std::min(next, std::tuple(call <= last_call_, call, lot.first.load(relaxed), i));
+    }
+    return std::get<3>(next);
+  }
+
   template <typename Measured>
   bool try_lot(std::uint32_t i, std::uint64_t most, Measured& measured) {
     LotSlot& lot = channel_.header().lots[i];
@@ -118,6 +137,8 @@ class Claimer {
   ExecutorSlot& slot_;
   ClaimedChunk chunk_;
   std::uint32_t current_ = 0;
+  std::uint64_t last_call_ = 0;  ///< of which a chunk was claimed
+  Turn turn_ = Turn::goes_on;
 };
 
 }  // namespace rankpool::host

@@ -4,7 +4,8 @@
 //   lots ──post()──► channel ──claimed chunk by chunk──► executors (forked by the zygotes of the node's ranks)
 //   listener ◄──poll()── outboxes (one ring per executor), deaths (written by the zygotes)
 //
-// One thread at a time uses a host; ring() alone may be called from any thread.
+// One thread at a time uses a host. Beside one that is in wait(), another may do all but poll() and wait(); ring() may
+// come from any thread at any time.
 #pragma once
 
 #include <chrono>

@@ -20,7 +20,7 @@
 
 #include <rankpool/detail/task_output.hpp>
 
-#include "support/signals_blocked.hpp"
+#include "support/signal_mask.hpp"
 
 namespace rankpool::host {
 namespace {
@@ -82,7 +82,7 @@ Zygote Zygote::fork_now(ExecutorMain main, ExecutorSignals executor_signals) {
   support::UniqueFd zygote_end(ends[1]);
 
   // No handler of the rank's is to run in the zygote.
-  const support::AllSignalsBlocked blocked;
+  const support::SignalMask blocked(support::all_signals());
   const pid_t rank = getpid();
   const pid_t pid = fork();
   if (pid < 0) throw_unforkable(errno);

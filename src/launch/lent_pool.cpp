@@ -44,31 +44,6 @@ void LentPool::start(const detail::CallSpec& spec, std::optional<std::uint64_t> 
   pool_for(spec.what)->start(spec, total, std::move(call));
 }
 
-bool LentPool::feed(detail::AsyncCall& call, detail::InputSource& source, std::uint64_t most) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
-  return core != nullptr && core->feed(call, source, most);
-}
-
-bool LentPool::await(const detail::Condition& condition, detail::Deadline deadline) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
-  if (core == nullptr) return condition();
-  return core->await(condition, deadline);
-}
-
-bool LentPool::cancel(detail::AsyncCall& call) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
-  return core == nullptr ? call.was_cancelled() : core->cancel(call);
-}
-
-void LentPool::drop(detail::AsyncCall& call) noexcept {
-  if (const std::shared_ptr<detail::PoolCore> core = pool_.lock()) core->drop(call);
-}
-
-bool LentPool::running(const detail::AsyncCall& call) {
-  const std::shared_ptr<detail::PoolCore> core = pool_.lock();
-  return core != nullptr && core->running(call);
-}
-
 void LentPool::close() {
   do_at_home([](auto& pool) { pool.close(); });
 }
@@ -83,6 +58,16 @@ void LentPool::terminate() {
 
 void LentPool::cancel_pending() {
   do_at_home([](auto& pool) { pool.cancel_pending(); });
+}
+
+void LentPool::check_may_wait() const {
+  do_at_home([](auto& pool) { pool.check_may_wait(); });
+}
+
+bool LentPool::delivers_here() const noexcept {
+  bool here = false;
+  do_at_home([&](auto& pool) { here = pool.delivers_here(); });
+  return here;
 }
 
 PoolState LentPool::state() const {

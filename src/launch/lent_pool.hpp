@@ -20,15 +20,12 @@ class LentPool : public detail::PoolCore {
   void run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) override;
   void start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
              std::shared_ptr<detail::AsyncCall> call) override;
-  bool feed(detail::AsyncCall& call, detail::InputSource& source, std::uint64_t most) override;
-  bool await(const detail::Condition& condition, detail::Deadline deadline) override;
-  bool cancel(detail::AsyncCall& call) override;
-  void drop(detail::AsyncCall& call) noexcept override;
-  bool running(const detail::AsyncCall& call) override;
   void close() override;
   void join() override;
   void terminate() override;
   void cancel_pending() override;
+  void check_may_wait() const override;
+  [[nodiscard]] bool delivers_here() const noexcept override;
   [[nodiscard]] int processes() const override { return processes_; }
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return name_; }

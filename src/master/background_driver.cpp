@@ -4,7 +4,7 @@
 #include <system_error>
 #include <utility>
 
-#include "support/signals_blocked.hpp"
+#include "support/signal_mask.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -27,8 +27,9 @@ void BackgroundDriver::wake() {
 }
 
 void BackgroundDriver::start() {
-  // The user's handlers run in the user's threads.
-  const support::AllSignalsBlocked blocked;
+  // The user's handlers are to run in the user's threads, and to interrupt what those wait for.
+  const support::SignalMask blocked(support::all_signals());
+  users_signals_ = blocked.previous();
   try {
     thread_ = std::jthread([this](const std::stop_token& stop) { live(stop); });
     state_ = State::watching;
@@ -55,9 +56,12 @@ void BackgroundDriver::live(const std::stop_token& stop) {
       state_ = State::watching;
       continue;
     }
-    const std::uint64_t turns = seat_.turns();
+    const std::uint64_t polls = seat_.polls();
     work_.wait_for(lock, stop, grace, [] { return false; });
-    if (turns == seat_.turns() && !seat_.is_taken() && !gives_way()) drive_(lock, std::cref(gives_way));
+    if (polls != seat_.polls() || seat_.is_taken() || gives_way()) continue;
+    state_ = State::driving;
+    drive_(lock, std::cref(gives_way));
+    state_ = State::watching;
   }
 }
 

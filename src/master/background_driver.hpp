@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <csignal>
 #include <functional>
 #include <stop_token>
 #include <thread>
@@ -25,7 +26,9 @@ class BackgroundDriver {
 
   [[nodiscard]] bool is_this_thread() const noexcept { return thread_.get_id() == std::this_thread::get_id(); }
   /// Whether it drives.
-  [[nodiscard]] bool is_in_seat() const noexcept { return thread_.joinable() && seat_.is_held_by(thread_.get_id()); }
+  [[nodiscard]] bool is_in_seat() const noexcept { return state_ == State::driving; }
+  /// The signals that are blocked where the user's code started the thread, in which they all are.
+  [[nodiscard]] const sigset_t& users_signals() const noexcept { return users_signals_; }
 
   /// The thread, which ends as soon as it sees that; to be joined without the mutex.
   [[nodiscard]] std::jthread stop();
@@ -34,6 +37,7 @@ class BackgroundDriver {
   enum class State : std::uint8_t {
     absent,     ///< no thread yet
     watching,   ///< looks every now and then whether somebody drives
+    driving,    ///< nobody did
     asleep,     ///< until wake()
     impossible  ///< there was no thread to be had: callbacks come when somebody waits
   };
@@ -45,6 +49,7 @@ class BackgroundDriver {
   detail::Condition has_work_;
   std::function<void(Seat::Lock&, const detail::Condition&)> drive_;
   State state_ = State::absent;
+  sigset_t users_signals_{};
   std::condition_variable_any work_;
   std::jthread thread_;
 };

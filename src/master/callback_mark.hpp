@@ -12,7 +12,7 @@ namespace rankpool::master {
 /// As long as it lives, this thread runs a callback of a call of the given pool.
 class CallbackMark {
  public:
-  using Pool = std::weak_ptr<const detail::PoolCore>;
+  using Pool = std::weak_ptr<const detail::AsyncCore>;
 
   explicit CallbackMark(Pool pool) noexcept : pool_(std::move(pool)), outer_(std::exchange(innermost, this)) {}
   CallbackMark(const CallbackMark&) = delete;

@@ -57,8 +57,8 @@ class Completions::Queue {
 
   /// What is left to wait for.
   struct Pending {
-    std::weak_ptr<PoolCore> pool;  ///< of some of the calls
-    std::ptrdiff_t pools;          ///< of all of them
+    std::weak_ptr<AsyncCore> pool;  ///< of some of the calls
+    std::ptrdiff_t pools;           ///< of all of them
   };
 
   /// @returns the pools that have such calls, each in its turn.
@@ -88,7 +88,7 @@ class Completions::Queue {
   };
 
   struct PendingPool {
-    std::weak_ptr<PoolCore> pool;
+    std::weak_ptr<AsyncCore> pool;
     std::size_t calls;
   };
 
@@ -105,7 +105,7 @@ class Completions::Queue {
   /// Counts one more call of its pool.
   /// @returns that pool's place.
   std::size_t pool_of(const FutureCall& call) {
-    const std::weak_ptr<PoolCore>& pool = call.weak_pool();
+    const std::weak_ptr<AsyncCore>& pool = call.weak_pool();
     const auto is_same = [&pool](const PendingPool& other) {
       return !pool.owner_before(other.pool) && !other.pool.owner_before(pool);
     };
@@ -139,7 +139,7 @@ bool Completions::await(const Condition& condition, Deadline deadline) {
     const auto [pool, pools] = queue_->pending();
     const Clock::time_point now = Clock::now();
     if (pools == 0) return condition();
-    if (const std::shared_ptr<PoolCore> core = pool.lock()) {
+    if (const std::shared_ptr<AsyncCore> core = pool.lock()) {
       // Each pool in turn: they wake only those who wait for them, and some are driven by nobody else.
       const Clock::time_point slice = now + turn;
       core->await(condition, pools == 1 ? deadline : std::min(deadline.value_or(slice), slice));

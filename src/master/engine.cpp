@@ -68,6 +68,8 @@ Engine::~Engine() {
   options_.only_thread.reset();  // there is nobody left to refuse
   if (!hosts_stopped_) terminate();
   stop_background();  // with it the last callback ends
+  Lock lock(seat_.mutex());
+  attend(lock);
 }
 
 PoolState Engine::state() const {
@@ -124,7 +126,12 @@ void Engine::terminate() {
     seat_.wait(
         lock, [this] { return seat_.driving() != Driving::sleeping; }, Clock::now() + 10ms);
   }
-  stop_hosts(wire::StopMode::kill);
+  try {
+    stop_hosts(wire::StopMode::kill);
+  } catch (...) {
+    attend(lock);
+    throw;
+  }
   attend(lock);
 }
 

@@ -6,7 +6,7 @@
 //
 // Whoever waits for a call drives the engine; of several waiting threads one has the seat and the others sleep. Where
 // nobody waits but calls are open, a background thread drives. All state is under the seat's mutex, released while
-// inputs are drawn and callbacks run (user code) and while the driver sleeps.
+// inputs are drawn and callbacks run (user code), while the driver sleeps, and for others between two of its polls.
 //
 // How a call may end before its tasks have:
 //   cancel   a user asks; the host of a single task is asked first whether that has started (recall)
@@ -43,7 +43,7 @@
 
 namespace rankpool::master {
 
-class Engine final : public detail::PoolCore {
+class Engine final : public detail::PoolCore, public detail::AsyncCore {
  public:
   /// `transport` is null when there are no other nodes. The last owner may be a callback, of which the engine's own
   /// thread is to leave first: then another thread ends the pool.
@@ -66,9 +66,8 @@ class Engine final : public detail::PoolCore {
   void join() override;
   void terminate() override;
   void cancel_pending() override;
-  [[nodiscard]] bool delivers_here() const noexcept override {
-    return seat_.driving() == Driving::polling && seat_.is_mine();
-  }
+  void check_may_wait() const override { check_blocking(); }
+  [[nodiscard]] bool delivers_here() const noexcept override { return seat_.driving_here() == Driving::polling; }
   [[nodiscard]] int processes() const override { return static_cast<int>(processes_); }
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }

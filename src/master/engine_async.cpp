@@ -119,6 +119,8 @@ Call* Engine::recall(Lock& lock, const detail::AsyncCall& handle, host::CallId i
   while (!is_answered() && Clock::now() < deadline) {
     if (is_driver_away()) {
       poll_beside_callback(lock);
+    } else if (seat_.is_mine()) {
+      break;  // in a task that runs inline
     } else {
       drive_until(lock, std::cref(may_go_on), deadline);
     }

@@ -7,6 +7,7 @@
 #include "master/callback_mark.hpp"
 #include "master/engine.hpp"
 #include "master/reports.hpp"
+#include "support/signal_mask.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -57,6 +58,8 @@ bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::op
         late = is_late();
         step(lock, deadline);
       } while (!condition() && !late);
+    } else if (seat_.is_mine()) {
+      throw std::logic_error("rankpool: a task that runs inline waited for the pool, which waits for the task");
     } else {
       // Who waits drives; the background thread gives way.
       if (seat_.driving() == Driving::sleeping && background_.is_in_seat()) local_->ring();
@@ -70,6 +73,7 @@ bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::op
 
 /// Takes in what the hosts report, and lets out what the scheduler makes of it.
 bool Engine::poll_hosts() {
+  seat_.count_poll();
   if (hosts_stopped_) return false;
   LocalReports reports(*this);
   bool happened = local_->poll(reports);
@@ -87,16 +91,17 @@ void Engine::poll_now(Lock& lock) {
   seat_.wake_satisfied();
 }
 
-/// What the driver does again and again.
+/// What the driver does again and again. Others who were let in may have ended calls: what they left to the driver is
+/// delivered, and all conditions are looked at, before it sleeps or stops.
 void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
-  if (poll_hosts() || !ended_.empty()) {
+  const bool let_in = seat_.mutex().let_others_in();
+  if (poll_hosts() || let_in || !ended_.empty()) {
     backoff_.reset();
   } else {
     sleep(lock, deadline);
   }
   deliver(lock);
   seat_.wake_satisfied();
-  seat_.mutex().let_others_in();
 }
 
 void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
@@ -111,9 +116,15 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
 
 /// Polls while the driver, this thread or another, is in a callback; it delivers nothing.
 void Engine::poll_beside_callback(Lock& lock) {
+  bool happened = false;
   {
     const Seat::Turn pause(seat_);
-    if (poll_hosts()) return;
+    happened = poll_hosts();
+  }
+  seat_.wake_satisfied();
+  if (happened) {
+    seat_.mutex().let_others_in();
+    return;
   }
   lock.unlock();
   std::this_thread::sleep_for(50us);
@@ -127,6 +138,9 @@ void Engine::deliver(Lock& lock) {
     ended_.pop_front();
     {
       const Seat::Aside outside(seat_, lock, Driving::calling_back);
+      const CallbackMark mark(weak_from_this());  // results are moved and destroyed here, too
+      std::optional<support::SignalMask> signals;
+      if (background_.is_this_thread()) signals.emplace(background_.users_signals());
       ended.builder.reset();
       ended.handle->finish(std::move(ended.failure));
       ended.handle->call_back();

@@ -84,7 +84,7 @@ void FutureCall::remove_observer(Observer& observer) {
 
 bool FutureCall::await(Deadline deadline) {
   if (settled()) return true;
-  if (const std::shared_ptr<PoolCore> core = pool()) {
+  if (const std::shared_ptr<AsyncCore> core = pool()) {
     return core->await([this] { return done(); }, deadline) || done();
   }
   return await_end_of_pool(deadline);
@@ -92,14 +92,14 @@ bool FutureCall::await(Deadline deadline) {
 
 bool FutureCall::cancel_call() {
   if (!done()) {
-    if (const std::shared_ptr<PoolCore> core = pool()) return core->cancel(*this);
+    if (const std::shared_ptr<AsyncCore> core = pool()) return core->cancel(*this);
   }
   return cancelled();
 }
 
 bool FutureCall::running() const {
   if (done()) return false;
-  const std::shared_ptr<PoolCore> core = pool();
+  const std::shared_ptr<AsyncCore> core = pool();
   return core != nullptr && core->running(*this);
 }
 

@@ -3,6 +3,20 @@
 #include <algorithm>
 
 namespace rankpool::master {
+namespace {
+
+std::uint32_t this_thread() noexcept {
+  static std::atomic<std::uint32_t> threads = 0;
+  thread_local const std::uint32_t number = ++threads;
+  return number;
+}
+
+}  // namespace
+
+Seat::Driving Seat::driving_here() const noexcept {
+  const Driver driver = driver_.load();
+  return driver.thread == this_thread() ? driver.does : Driving::nothing;
+}
 
 void Seat::wait(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline) {
   Waiter waiter{condition};
@@ -37,27 +51,24 @@ void Seat::offer() noexcept {
   if (next != waiters_.end()) rouse(**next, Waiter::State::called);
 }
 
-Seat::Turn::Turn(Seat& seat) noexcept : seat_(seat), driver_before_(seat.driver_), driving_before_(seat.driving_) {
-  ++seat.turns_;
-  seat.driver_ = std::this_thread::get_id();
-  seat.driving_ = Driving::polling;
+Seat::Turn::Turn(Seat& seat) noexcept : seat_(seat), before_(seat.driver_.load()) {
+  seat.driver_ = Driver{this_thread(), Driving::polling};
 }
 
 Seat::Turn::~Turn() {
-  seat_.driving_ = driving_before_;
-  seat_.driver_ = driver_before_;
+  seat_.driver_ = before_;
   seat_.offer();
 }
 
 Seat::Aside::Aside(Seat& seat, Lock& lock, Driving what) : seat_(seat), lock_(lock) {
-  seat.driving_ = what;
+  seat.driver_ = Driver{this_thread(), what};
   seat.wake_satisfied();
   lock.unlock();
 }
 
 Seat::Aside::~Aside() {
   lock_.lock();
-  seat_.driving_ = Driving::polling;
+  seat_.driver_ = Driver{this_thread(), Driving::polling};
 }
 
 }  // namespace rankpool::master

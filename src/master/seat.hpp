@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include <rankpool/detail/call_spec.hpp>
@@ -17,7 +16,7 @@
 namespace rankpool::master {
 
 /// One thread at a time drives. The others sleep, each until what it waits for has come, or until it is to drive.
-/// Everything is under the mutex, except where it says otherwise.
+/// Everything is under the mutex, but a thread may always ask what itself does.
 class Seat {
  public:
   using Mutex = support::YieldingMutex;
@@ -27,9 +26,15 @@ class Seat {
   /// What the driver does.
   enum class Driving : std::uint8_t {
     nothing,       ///< nobody drives
-    polling,       ///< takes in what hosts report and delivers results, under the mutex
+    polling,       ///< takes in what hosts report and delivers results, under the mutex; lets others in between
     sleeping,      ///< waits for the host, or runs tasks inline
     calling_back,  ///< tells handles that their calls have ended
+  };
+
+  /// In one word, so that a thread that asks about itself sees both as they were at one time.
+  struct Driver {
+    std::uint32_t thread = 0;  ///< our own number of it; 0 nobody
+    Driving does = Driving::nothing;
   };
 
   Seat() = default;
@@ -38,14 +43,16 @@ class Seat {
 
   [[nodiscard]] Mutex& mutex() noexcept { return mutex_; }
 
-  /// Also without the mutex, by a thread that asks about itself.
-  [[nodiscard]] Driving driving() const noexcept { return driving_.load(); }
+  [[nodiscard]] Driving driving() const noexcept { return driver_.load().does; }
   [[nodiscard]] bool is_taken() const noexcept { return driving() != Driving::nothing; }
-  [[nodiscard]] bool is_mine() const noexcept { return is_taken() && is_held_by(std::this_thread::get_id()); }
-  [[nodiscard]] bool is_held_by(std::thread::id thread) const noexcept { return driver_.load() == thread; }
 
-  /// How often it has been taken.
-  [[nodiscard]] std::uint64_t turns() const noexcept { return turns_; }
+  /// What this thread does in the seat; `nothing` when another sits there.
+  [[nodiscard]] Driving driving_here() const noexcept;
+  [[nodiscard]] bool is_mine() const noexcept { return driving_here() != Driving::nothing; }
+
+  /// How often a driver has polled: tells whether anybody drives.
+  [[nodiscard]] std::uint64_t polls() const noexcept { return polls_; }
+  void count_poll() noexcept { ++polls_; }
 
   /// Whether a thread waits.
   [[nodiscard]] bool is_awaited() const noexcept { return !waiters_.empty(); }
@@ -69,8 +76,7 @@ class Seat {
 
    private:
     Seat& seat_;
-    std::thread::id driver_before_;
-    Driving driving_before_;
+    Driver before_;
   };
 
   /// The driver does something else, without the lock, as long as this lives.
@@ -101,10 +107,8 @@ class Seat {
   static void rouse(Waiter& waiter, Waiter::State state) noexcept;
 
   Mutex mutex_;
-  // Written under the mutex.
-  std::atomic<std::thread::id> driver_;
-  std::atomic<Driving> driving_ = Driving::nothing;
-  std::uint64_t turns_ = 0;
+  std::atomic<Driver> driver_ = Driver{};  ///< written under the mutex
+  std::uint64_t polls_ = 0;
   std::vector<Waiter*> waiters_;  ///< in the order in which they came
 };
 

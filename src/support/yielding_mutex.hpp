@@ -20,7 +20,7 @@ class YieldingMutex {
     mutex_.lock();
     entries_.fetch_add(1);
     waiting_.fetch_sub(1);
-    futex_wake(entries_);
+    if (holder_is_away_.load()) futex_wake(entries_);
   }
 
   bool try_lock() { return mutex_.try_lock(); }
@@ -28,13 +28,17 @@ class YieldingMutex {
   void unlock() { mutex_.unlock(); }
 
   /// For the holder: if others wait, lets one of them in, and takes the mutex after it.
-  void let_others_in() {
-    if (waiting_.load(std::memory_order_relaxed) == 0) return;
+  /// @returns whether it was released meanwhile.
+  bool let_others_in() {
+    if (waiting_.load(std::memory_order_relaxed) == 0) return false;
     const std::uint32_t entries = entries_.load();
+    holder_is_away_.store(true);
     mutex_.unlock();
     // Where there is no CPU for it, the holder's work is not to wait for that.
     futex_wait(entries_, entries, patience);
+    holder_is_away_.store(false);
     lock();
+    return true;
   }
 
  private:
@@ -43,6 +47,7 @@ class YieldingMutex {
   std::mutex mutex_;
   std::atomic<std::uint32_t> waiting_ = 0;
   std::atomic<std::uint32_t> entries_ = 0;  ///< of threads that had to wait
+  std::atomic<bool> holder_is_away_ = false;
 };
 
 }  // namespace rankpool::support

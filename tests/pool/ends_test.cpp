@@ -106,6 +106,7 @@ TEST(Submit, of_texts_takes_little_memory) {
   EXPECT_LT(resident_megabytes() - before, 50);
   append_line(go.path(), "go");
   for (const auto& future : waiting) EXPECT_EQ(future.get(), 3U);
+  for (const auto& future : busy) EXPECT_EQ(future.get(), 1);  // while the file is there
 }
 
 // --- ends of the pool; each the last of its pool ---------------------------------------------------------------------

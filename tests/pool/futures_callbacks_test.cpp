@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -110,6 +111,96 @@ TEST(Callback, may_submit_and_cancel) {
   busy.release();
   EXPECT_THROW((void)waiting.get(), CancelledError);
   EXPECT_EQ(submitted.at(0).get(), 64);
+}
+
+/// @returns whether a blocking call was refused.
+template <class Call>
+bool is_refused(const Call& call) {
+  try {
+    call();
+  } catch (const std::logic_error&) {
+    return true;
+  }
+  return false;
+}
+
+TEST(FutureCallback, may_not_block_whether_its_future_was_ready_before_or_not) {
+  const Future<int> later = pool().submit(square, 4);
+  for (const bool ready_before : {false, true}) {
+    bool refused = false;
+    bool given = false;
+    const Future<int> future = pool().submit(square, 3);
+    if (ready_before) future.wait();
+    future.then([&](int result) {
+      refused = is_refused([] { pool().apply(square, 2); });
+      given = result == 9 && future.get() == 9;
+    });
+    future.wait();
+    EXPECT_TRUE(refused) << ready_before;
+    EXPECT_TRUE(given) << ready_before;
+  }
+  EXPECT_EQ(later.get(), 16);
+}
+
+TEST(FutureCallback, may_walk_over_the_futures_that_are_ready_its_own_among_them) {
+  const Future<int> before = pool().submit(square, 2);
+  before.wait();
+  const Future<int> future = pool().submit(square, 3);
+  int sum = 0;
+  future.then([&](int) {
+    for (const Future<int>& ready : rankpool::as_completed({before, future})) sum += ready.get();
+  });
+  future.wait();
+  EXPECT_EQ(sum, 4 + 9);
+}
+
+TEST(FutureCallback, may_not_block_in_a_callback_that_it_adds_to_a_ready_future) {
+  bool refused = false;
+  const Future<int> ready = pool().submit(square, 2);
+  ready.wait();
+  const Future<int> future = pool().submit(square, 3);
+  future.then([&](int) { ready.then([&](int) { refused = is_refused([] { pool().apply(square, 2); }); }); });
+  future.wait();
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(pool().apply(square, 5), 25);
+}
+
+/// Looks into the pool when it is destroyed, if it comes from a task.
+struct Farewell {
+  Farewell() = default;
+  explicit Farewell(int value) : from_task(value) {}
+  Farewell(Farewell&& other) noexcept : from_task(std::exchange(other.from_task, 0)) {}
+  Farewell& operator=(Farewell&& other) noexcept {
+    from_task = std::exchange(other.from_task, 0);
+    return *this;
+  }
+  Farewell(const Farewell&) = delete;
+  Farewell& operator=(const Farewell&) = delete;
+  ~Farewell() {
+    if (from_task == 0 || rankpool::test::current_pool == nullptr || outcomes == nullptr) return;
+    *outcomes += is_refused([] { pool().apply(square, 2); }) ? 1 : 1000;
+  }
+  template <class Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& from_task;
+  }
+
+  static inline std::atomic<int>* outcomes = nullptr;
+  int from_task = 0;
+};
+
+Farewell make_farewell(int value) {
+  sleep_ms(20);
+  return Farewell(value);
+}
+
+TEST(FutureCallback, is_no_different_from_the_destructor_of_a_result_that_nobody_wants) {
+  std::atomic<int> outcomes = 0;
+  pool().submit(make_farewell, 42);
+  Farewell::outcomes = &outcomes;
+  EXPECT_TRUE(eventually([&] { return outcomes == 1; }));
+  Farewell::outcomes = nullptr;
+  EXPECT_EQ(pool().apply(square, 3), 9);
 }
 
 }  // namespace

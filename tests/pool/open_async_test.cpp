@@ -231,6 +231,22 @@ TEST(OpenCallbacks, may_own_the_pool_last) {
   while (world.rank() == 0 && got == 0) std::this_thread::sleep_for(1ms);
 }
 
+TEST(OpenCallbacks, that_own_the_pool_last_end_what_is_in_flight) {
+  if (!threads_may_call()) return;
+  const mpi::communicator world;
+  const std::vector<int> many(20'000, 1);
+  for (int round = 0; round < 5; ++round) {
+    if (std::optional<Pool> opened = Pool::open(world)) {
+      auto pool = std::make_shared<Pool>(std::move(*opened));
+      const auto in_flight = pool->map_async(square, many, {.chunksize = 1});
+      pool->submit(square, 3).then([owner = pool](int) mutable { owner.reset(); });
+      pool.reset();
+      EXPECT_TRUE(in_flight.wait(20s)) << round;
+    }
+    world.barrier();
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) { return rankpool::test::run_mpi_cases(argc, argv); }

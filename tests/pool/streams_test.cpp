@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <cstdlib>
 #include <ranges>
 #include <set>
 #include <thread>
@@ -48,6 +50,21 @@ TEST(Imap, unordered_yields_quick_ones_first) {
   auto stream = pool().imap_unordered(sleep_ms, {400, 1}, {.chunksize = 1});
   EXPECT_EQ(stream.next(), 1);
   EXPECT_EQ(stream.next(), 400);
+}
+
+std::int64_t time_of_start(int /*task*/) {
+  const auto now = Clock::now().time_since_epoch().count();
+  sleep_ms(10);
+  return now;
+}
+
+// Each executor is with one task, and which of two gets the next one is open.
+TEST(Imap, of_slow_tasks_starts_them_in_the_order_of_the_inputs) {
+  if (std::getenv("RANKPOOL_TEST_NODES") != nullptr) GTEST_SKIP() << "a node has inputs ahead";
+  const auto apart = static_cast<std::size_t>(2 * pool().processes());
+  std::vector<std::int64_t> starts;
+  for (const std::int64_t start : pool().imap(time_of_start, numbers(64), {.chunksize = 1})) starts.push_back(start);
+  for (std::size_t i = apart; i < starts.size(); ++i) EXPECT_LE(starts[i - apart], starts[i]) << i;
 }
 
 TEST(Imap, of_tuples_unpacks_them) {

@@ -12,7 +12,7 @@ wire:
 task:
 host: support task scheduler/chunking.hpp
 transport: wire
-master: host scheduler task transport wire
+master: host scheduler support task transport wire
 worker: host transport wire
 launch: host master support task transport wire worker
 '

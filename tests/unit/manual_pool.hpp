@@ -25,7 +25,7 @@
 namespace rankpool::test {
 
 /// For calls that nobody waits for. Those that wait sleep until some thread runs tasks; any thread may.
-class ManualPool final : public detail::PoolCore {
+class ManualPool final : public detail::PoolCore, public detail::AsyncCore {
  public:
   // --- for the test -------------------------------------------------------------------------------------------------
 
@@ -100,6 +100,9 @@ class ManualPool final : public detail::PoolCore {
     end_if_over(lock, open);
     return more;
   }
+
+  [[nodiscard]] bool delivers_here() const noexcept override { return false; }
+  void check_may_wait() const override { refuse_in_callback(); }
 
   bool await(const detail::Condition& condition, detail::Deadline deadline) override {
     refuse_in_callback();

@@ -32,7 +32,7 @@ struct Seen {
 
 /// @see the file's description. Like a real pool it draws in pieces; unlike one it can deliver in reverse order: calls
 /// that nobody waits for then get their results when their input has ended, or somebody waits.
-class SerialRunner final : public detail::PoolCore {
+class SerialRunner final : public detail::PoolCore, public detail::AsyncCore {
  public:
   explicit SerialRunner(std::shared_ptr<Seen> seen = std::make_shared<Seen>(), bool reversed = false,
                         std::uint64_t piece_tasks = 1000)
@@ -82,6 +82,9 @@ class SerialRunner final : public detail::PoolCore {
     if (thrown != nullptr) std::rethrow_exception(thrown);
     return more;
   }
+
+  [[nodiscard]] bool delivers_here() const noexcept override { return false; }
+  void check_may_wait() const override {}
 
   bool await(const detail::Condition& condition, detail::Deadline deadline) override {
     if (condition()) return true;

@@ -50,7 +50,7 @@ enum class Driver : std::uint8_t {
 };
 
 /// Its chunks are of MapOptions::chunksize, by default 1.
-class StreamPool final : public detail::PoolCore {
+class StreamPool final : public detail::PoolCore, public detail::AsyncCore {
  public:
   explicit StreamPool(Choice choice = oldest_first(), Driver driver = Driver::waiter)
       : choice_(std::move(choice)), driver_(driver) {}
@@ -150,6 +150,9 @@ class StreamPool final : public detail::PoolCore {
     if (thrown != nullptr) std::rethrow_exception(thrown);
     return more;
   }
+
+  [[nodiscard]] bool delivers_here() const noexcept override { return false; }
+  void check_may_wait() const override {}
 
   bool await(const detail::Condition& condition, detail::Deadline deadline) override {
     if (driver_ == Driver::waiter) {

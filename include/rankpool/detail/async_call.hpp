@@ -2,7 +2,7 @@
 /// A call that goes on while its caller does other things, as the handles on it (futures, streams) and the pool share
 /// it.
 ///
-///   handle ──start──► PoolCore ──► executors ──► PoolCore ──sink()──► AsyncCall ──finish(), call_back()──► done()
+///   handle ──feed()──► AsyncCore ──► executors ──► AsyncCore ──sink()──► AsyncCall ──finish(), call_back()──► done()
 ///      └──────────────────────────── await(done) ◄────────────────────────────────────────────────────────────┘
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace rankpool::detail {
 
-class PoolCore;
+class AsyncCore;
 
 /// The pool calls the virtual members, in the thread that drives it; handles call the others, from any thread.
 class AsyncCall {
@@ -48,8 +48,8 @@ class AsyncCall {
   void set_cancelled() noexcept { cancelled_.store(true, std::memory_order_release); }
 
   /// The pool that runs it; null when that has gone, or is about to in another thread, which ends its calls first.
-  [[nodiscard]] std::shared_ptr<PoolCore> pool() const { return pool_.lock(); }
-  [[nodiscard]] const std::weak_ptr<PoolCore>& weak_pool() const noexcept { return pool_; }
+  [[nodiscard]] std::shared_ptr<AsyncCore> pool() const { return pool_.lock(); }
+  [[nodiscard]] const std::weak_ptr<AsyncCore>& weak_pool() const noexcept { return pool_; }
   /// Waits for done() where there is no pool() any more.
   /// @returns false when the deadline passed before.
   /// @throws std::logic_error in a callback of that pool.
@@ -57,7 +57,7 @@ class AsyncCall {
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   /// Called by the pool, before anybody else sees the call.
-  void start(std::weak_ptr<PoolCore> pool, std::uint64_t id) {
+  void start(std::weak_ptr<AsyncCore> pool, std::uint64_t id) {
     pool_ = std::move(pool);
     id_ = id;
   }
@@ -65,7 +65,7 @@ class AsyncCall {
  private:
   std::atomic<bool> done_ = false;
   std::atomic<bool> cancelled_ = false;
-  std::weak_ptr<PoolCore> pool_;
+  std::weak_ptr<AsyncCore> pool_;
   std::uint64_t id_ = 0;
 };
 

@@ -19,11 +19,12 @@ namespace rankpool::detail {
 template <class R>
 Future<R> start_call(PoolCore& core, const CallSpec& spec, InputSource& source, std::shared_ptr<FutureState<R>> call) {
   core.start(spec, source.size(), call);
+  const std::shared_ptr<AsyncCore> pool = call->pool();
   try {
-    while (core.feed(*call, source, std::numeric_limits<std::uint64_t>::max())) {
+    while (pool != nullptr && pool->feed(*call, source, std::numeric_limits<std::uint64_t>::max())) {
     }
   } catch (...) {
-    core.drop(*call);
+    pool->drop(*call);
     throw;
   }
   return Future<R>(std::move(call));

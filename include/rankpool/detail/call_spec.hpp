@@ -76,30 +76,20 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
   spec.timeout = options.timeout;
 }
 
-/// A condition that some thread waits for. Looked at under the pool's lock, after anything has happened in the pool:
-/// must not call the pool.
+/// A condition that some thread waits for. Looked at under the pool's lock, by any thread, after anything has happened
+/// in the pool: must not call the pool.
 using Condition = std::function<bool()>;
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-/// A pool without its types. All members may be called from any thread at any time; those that block, not in a callback
-/// or in a result's deserialization, where they throw std::logic_error.
-class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
+/// What the handles on calls that nobody waits for ask of the pool that runs them. All members may be called from any
+/// thread at any time; await(), not in a callback or in a result's deserialization, where it throws std::logic_error.
+class RANKPOOL_API AsyncCore : public std::enable_shared_from_this<AsyncCore> {
  public:
-  PoolCore() = default;
-  PoolCore(const PoolCore&) = delete;
-  PoolCore& operator=(const PoolCore&) = delete;
-  virtual ~PoolCore() = default;
+  AsyncCore() = default;
+  AsyncCore(const AsyncCore&) = delete;
+  AsyncCore& operator=(const AsyncCore&) = delete;
+  virtual ~AsyncCore() = default;
 
-  /// Blocks until each task drawn from `source` has been given to `sink`. After it has thrown it touches neither again.
-  /// @throws TimeoutError, PoolClosed, BrokenPool, CancelledError, or what drawing threw.
-  virtual void run(const CallSpec& spec, InputSource& source, ResultSink& sink) = 0;
-
-  /// @name Calls that nobody waits for
-  /// @{
-
-  /// Opens a call without inputs; feed() brings them. Doesn't block.
-  /// @throws PoolClosed, BrokenPool.
-  virtual void start(const CallSpec& spec, std::optional<std::uint64_t> total, std::shared_ptr<AsyncCall> call) = 0;
   /// Draws up to `most` tasks, fewer where they come slowly, in this thread, and hands them out. After the input's end,
   /// and after what drawing threw has left this function, the call takes no more inputs and ends when its tasks have.
   /// Doesn't block.
@@ -116,7 +106,25 @@ class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
   virtual void drop(AsyncCall& call) noexcept = 0;
   /// Whether a task of the call has been taken by an executor, or was sent to another node.
   [[nodiscard]] virtual bool running(const AsyncCall& call) = 0;
-  /// @}
+};
+
+/// A pool without its types. All members may be called from any thread at any time; those that block, not in a callback
+/// or in a result's deserialization, where they throw std::logic_error.
+class RANKPOOL_API PoolCore {
+ public:
+  PoolCore() = default;
+  PoolCore(const PoolCore&) = delete;
+  PoolCore& operator=(const PoolCore&) = delete;
+  virtual ~PoolCore() = default;
+
+  /// Blocks until each task drawn from `source` has been given to `sink`. After it has thrown it touches neither again.
+  /// @throws TimeoutError, PoolClosed, BrokenPool, CancelledError, or what drawing threw.
+  virtual void run(const CallSpec& spec, InputSource& source, ResultSink& sink) = 0;
+
+  /// Opens a call without inputs, which AsyncCore::feed() brings; from here on `call` knows its AsyncCore. Doesn't
+  /// block.
+  /// @throws PoolClosed, BrokenPool.
+  virtual void start(const CallSpec& spec, std::optional<std::uint64_t> total, std::shared_ptr<AsyncCall> call) = 0;
 
   virtual void close() = 0;
   virtual void join() = 0;
@@ -125,8 +133,11 @@ class RANKPOOL_API PoolCore : public std::enable_shared_from_this<PoolCore> {
   /// Cancels the tasks that have not started; their calls throw CancelledError when what runs of them has ended.
   virtual void cancel_pending() = 0;
 
+  /// @throws std::logic_error where this thread may not wait for the pool, as join() does.
+  virtual void check_may_wait() const = 0;
+
   /// Whether this thread is in code of the user's that runs under the pool's lock, such as a result's deserialization.
-  [[nodiscard]] virtual bool delivers_here() const noexcept { return false; }
+  [[nodiscard]] virtual bool delivers_here() const noexcept = 0;
 
   [[nodiscard]] virtual int processes() const = 0;
   [[nodiscard]] virtual PoolState state() const = 0;

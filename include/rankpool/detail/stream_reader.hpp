@@ -1,7 +1,7 @@
 /// @file
 /// The reading end of a stream: draws inputs a bounded number ahead of what is read, and waits for results.
 ///
-///   StreamInputs ──feed()──► PoolCore ──► executors ──► StreamCall ──take()──► StreamReader ──► ResultStream
+///   StreamInputs ──feed()──► AsyncCore ──► executors ──► StreamCall ──take()──► StreamReader ──► ResultStream
 ///        ▲                                                                         │
 ///        └────────── rounds of drawing: drawn - read <= ReadAhead ────────────────┘
 #pragma once
