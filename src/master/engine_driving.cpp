@@ -57,7 +57,7 @@ bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::op
       do {
         late = is_late();
         step(lock, deadline);
-      } while (!condition() && !late);
+      } while ((!condition() || !ended_.empty()) && !late);
     } else if (seat_.is_mine()) {
       throw std::logic_error("rankpool: a task that runs inline waited for the pool, which waits for the task");
     } else {
@@ -87,7 +87,7 @@ void Engine::poll_now(Lock& lock) {
   if (seat_.is_taken()) return;
   const Seat::Turn turn(seat_);
   poll_hosts();
-  deliver(lock);
+  while (!ended_.empty()) deliver(lock);
   seat_.wake_satisfied();
 }
 
@@ -131,9 +131,10 @@ void Engine::poll_beside_callback(Lock& lock) {
   lock.lock();
 }
 
-// In their order, one at a time, without the lock.
+/// Tells the handles of calls that have ended, in their order, one at a time, without the lock. What others leave to
+/// this thread meanwhile, without end maybe, is for the next time: hosts are polled in between.
 void Engine::deliver(Lock& lock) {
-  while (!ended_.empty()) {
+  for (std::size_t calls = ended_.size(); calls != 0 && !ended_.empty(); --calls) {
     EndedCall ended = std::move(ended_.front());
     ended_.pop_front();
     {
@@ -164,7 +165,7 @@ void Engine::attend(Lock& lock) {
   tell_waiters();
   if (seat_.is_taken()) return;  // by another thread, or by this one in a callback: the rest is done there
   const Seat::Turn turn(seat_);
-  deliver(lock);
+  while (!ended_.empty()) deliver(lock);
 }
 
 // ------------------------------------------------------------------------------------------------- in the background

@@ -203,4 +203,14 @@ TEST(FutureCallback, is_no_different_from_the_destructor_of_a_result_that_nobody
   EXPECT_EQ(pool().apply(square, 3), 9);
 }
 
+TEST(FutureCallback, comes_while_a_thread_opens_and_drops_streams_without_a_pause) {
+  std::atomic<bool> called = false;
+  pool().submit(sleep_ms, 20).then([&](int) { called = true; });
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (!called && std::chrono::steady_clock::now() < end) {
+    const auto dropped = pool().imap(square, std::vector{1, 2, 3});
+  }
+  EXPECT_TRUE(called);
+}
+
 }  // namespace
