@@ -95,8 +95,8 @@ build_and_run() {  # <preset> <option for ctest>...
 
 # Not the whole preset, which takes minutes to build.
 run_threads_under_tsan() {
-  local programs=(calls_test future_test futures_test life_cycle_test limits_test result_stream_test stream_buffer_test
-    streams_test threads_test waiting_test)
+  local programs=(calls_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test seat_test
+    stream_buffer_test streams_test threads_test waiting_test)
   local names
   names=$(IFS='|' && echo "${programs[*]}")
   check 'configure tsan' cmake --preset tsan && check 'build tsan' cmake --build --preset tsan --target "${programs[@]}" &&
