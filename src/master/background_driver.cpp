@@ -45,6 +45,7 @@ std::jthread BackgroundDriver::stop() {
 
 void BackgroundDriver::live(const std::stop_token& stop) {
   Seat::Lock lock(seat_.mutex());
+  id_ = std::this_thread::get_id();
   auto last_work = Clock::now();
   const auto gives_way = [&] { return !has_work_() || seat_.is_awaited() || stop.stop_requested(); };
   while (!stop.stop_requested()) {

@@ -24,7 +24,7 @@ class BackgroundDriver {
   /// There is work.
   void wake();
 
-  [[nodiscard]] bool is_this_thread() const noexcept { return thread_.get_id() == std::this_thread::get_id(); }
+  [[nodiscard]] bool is_this_thread() const noexcept { return id_ == std::this_thread::get_id(); }
   /// Whether it drives.
   [[nodiscard]] bool is_in_seat() const noexcept { return state_ == State::driving; }
   /// The signals that are blocked where the user's code started the thread, in which they all are.
@@ -51,6 +51,7 @@ class BackgroundDriver {
   State state_ = State::absent;
   sigset_t users_signals_{};
   std::condition_variable_any work_;
+  std::thread::id id_;  ///< also once the thread has been handed over to be joined
   std::jthread thread_;
 };
 

@@ -137,11 +137,12 @@ void Engine::deliver(Lock& lock) {
   for (std::size_t calls = ended_.size(); calls != 0 && !ended_.empty(); --calls) {
     EndedCall ended = std::move(ended_.front());
     ended_.pop_front();
+    const bool in_background = background_.is_this_thread();
     {
       const Seat::Aside outside(seat_, lock, Driving::calling_back);
       const CallbackMark mark(weak_from_this());  // results are moved and destroyed here, too
       std::optional<support::SignalMask> signals;
-      if (background_.is_this_thread()) signals.emplace(background_.users_signals());
+      if (in_background) signals.emplace(background_.users_signals());
       ended.builder.reset();
       ended.handle->finish(std::move(ended.failure));
       ended.handle->call_back();
