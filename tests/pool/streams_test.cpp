@@ -58,13 +58,16 @@ std::int64_t time_of_start(int /*task*/) {
   return now;
 }
 
-// Each executor is with one task, and which of two gets the next one is open.
+// Each executor is with one task, and which of two gets the next one is open; a node that messages reach has a few
+// inputs in store, so that its executors need not wait for them.
 TEST(Imap, of_slow_tasks_starts_them_in_the_order_of_the_inputs) {
-  if (std::getenv("RANKPOOL_TEST_NODES") != nullptr) GTEST_SKIP() << "a node has inputs ahead";
-  const auto apart = static_cast<std::size_t>(2 * pool().processes());
+  const bool by_messages = std::getenv("RANKPOOL_TEST_NODES") != nullptr;
+  const auto apart = static_cast<std::size_t>((by_messages ? 6 : 2) * pool().processes());
   std::vector<std::int64_t> starts;
-  for (const std::int64_t start : pool().imap(time_of_start, numbers(64), {.chunksize = 1})) starts.push_back(start);
-  for (std::size_t i = apart; i < starts.size(); ++i) EXPECT_LE(starts[i - apart], starts[i]) << i;
+  for (const std::int64_t start : pool().imap(time_of_start, numbers(100), {.chunksize = 1})) starts.push_back(start);
+  int overtaken = 0;
+  for (std::size_t i = apart; i < starts.size(); ++i) overtaken += starts[i] < starts[i - apart] ? 1 : 0;
+  EXPECT_LE(overtaken, 10) << "more than a busy machine explains, which lets a started executor wait";
 }
 
 TEST(Imap, of_tuples_unpacks_them) {
