@@ -67,6 +67,12 @@ struct Place {
   std::int32_t slot = 0;
 };
 
+struct RankLoss {
+  int rank = -1;
+  std::string host;
+  int pid = 0;
+};
+
 /// Receives what happened on a host; called from Host::poll(), in its thread. Spans live for the call only.
 class HostListener {
  public:
@@ -91,6 +97,8 @@ class HostListener {
   virtual void on_initializer_failed(Place place, detail::Bytes image) = 0;
   /// Executors that serve now.
   virtual void on_executors(std::uint32_t count) = 0;
+  /// A rank that shares the node was killed, and its executors with it; `executors` are left for good.
+  virtual void on_rank_lost(const RankLoss& loss, std::uint32_t executors) = 0;
   /// No executor can serve any more: `reason` is for the user.
   virtual void on_broken(const std::string& reason) = 0;
 };

@@ -75,6 +75,13 @@ void carry_out_commands(Channel& channel, std::uint64_t channel_id, std::uint32_
   }
 }
 
+void bury_executors(Channel& channel, std::uint32_t member) {
+  for (std::uint32_t i = 0; i < channel.slots(); ++i) {
+    if (channel.slot(i).member == member) channel.slot(i).command = SlotCommand::none;
+  }
+  report_orphans(channel, member);
+}
+
 void serve_as_member(Channel& channel, std::uint64_t channel_id, std::uint32_t member, Zygote& zygote) {
   constexpr auto glance = std::chrono::seconds(1);
   ChannelHeader& header = channel.header();

@@ -17,4 +17,7 @@ void serve_as_member(Channel& channel, std::uint64_t channel_id, std::uint32_t m
 /// as killed (`exited`), and slots that should get one become `unforkable`.
 void carry_out_commands(Channel& channel, std::uint64_t channel_id, std::uint32_t member, Zygote& zygote);
 
+/// For a member without a zygote: its commands are void, and executors that had not been reported as dead are.
+void bury_executors(Channel& channel, std::uint32_t member);
+
 }  // namespace rankpool::host

@@ -21,9 +21,6 @@ constexpr auto audit_interval = std::chrono::nanoseconds(1ms);
 // Memory that an executor may keep for its next large result.
 constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
 
-// A zygote that was killed rings nobody.
-constexpr auto glance_interval = std::chrono::nanoseconds(1s);
-
 }  // namespace
 
 SharedHost::SharedHost(const Config& config, Zygote& zygote)
@@ -50,7 +47,8 @@ SharedHost::~SharedHost() {
   }
 }
 
-void SharedHost::start() {
+void SharedHost::start(const std::vector<NodeRank>& others) {
+  others_.watch(others);
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::spawn);
 }
 
@@ -95,7 +93,7 @@ void SharedHost::retract(LotId lot) {
 
 bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
-  look_after_zygote();
+  if (is_glance_due()) look_after_ranks(listener);
   if (watch_.active()) watch_tasks();
   const bool found = audits_ != 0 && audit_lots(listener);
   if (header.attention.load(std::memory_order_relaxed) == 0) return found;
@@ -125,12 +123,18 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!attention()) {
-    const auto longest =
-        std::min(audits_ != 0 ? audit_interval : glance_interval, watch_.until_next_round(Clock::now()));
+    const auto longest = std::min(audits_ != 0 ? audit_interval : std::chrono::nanoseconds(glance_interval),
+                                  watch_.until_next_round(Clock::now()));
     support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
-    glance_due_ = !attention();
+    if (!attention()) polls_ = 0;
   }
   header.sleeping.store(0, std::memory_order_relaxed);
+}
+
+// The clock is read where nothing has happened for long, and now and then where things happen all the time.
+bool SharedHost::is_glance_due() {
+  constexpr std::uint32_t polls_between_clocks = 256;
+  return polls_++ % polls_between_clocks == 0 && glance_.is_over();
 }
 
 // Only while there is a CPU that no executor wants.

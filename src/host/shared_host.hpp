@@ -11,9 +11,11 @@
 #include "host/channel.hpp"
 #include "host/host.hpp"
 #include "host/lot_board.hpp"
+#include "host/node_ranks.hpp"
 #include "host/record.hpp"
 #include "host/task_watch.hpp"
 #include "host/zygote.hpp"
+#include "support/interval.hpp"
 
 namespace rankpool::host {
 
@@ -32,8 +34,8 @@ class SharedHost final : public Host {
   ~SharedHost() override;
 
   [[nodiscard]] Channel& channel() { return channel_; }
-  /// Has the executors of all ranks of the node forked; those of other ranks once they serve_as_member().
-  void start();
+  /// Has the executors of all ranks of the node forked; those of the `others` once they serve_as_member().
+  void start(const std::vector<NodeRank>& others = {});
 
   void open_call(const CallImage& call) override;
   void close_call(CallId call) override;
@@ -53,6 +55,7 @@ class SharedHost final : public Host {
 
  private:
   enum class Life { running, broken, ended };
+  static constexpr std::chrono::milliseconds glance_interval{100};
 
   /// An executor is to be killed because its task has exceeded its time.
   struct Expiry {
@@ -93,7 +96,9 @@ class SharedHost final : public Host {
   void settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanoseconds time_limit, HostListener& listener);
   void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
   bool audit_lots(HostListener& listener);
-  void look_after_zygote();
+  [[nodiscard]] bool is_glance_due();
+  void look_after_ranks(HostListener& listener);
+  [[nodiscard]] std::vector<std::uint32_t> bury_the_lost();
   [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
@@ -115,7 +120,9 @@ class SharedHost final : public Host {
   TaskWatch watch_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
   std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
-  bool glance_due_ = false;   ///< a wait has ended without a ring
+  NodeRanks others_;
+  support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
+  std::uint32_t polls_ = 0;
   std::uint32_t serving_ = 0;
 };
 

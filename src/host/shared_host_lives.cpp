@@ -34,6 +34,7 @@ std::string why_unforkable(int error) {
 
 void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   ExecutorSlot& executor = channel_.slot(slot);
+  if (others_.is_lost(executor.member)) return;
   executor.command.store(command, std::memory_order_seq_cst);
   if (executor.member == leader_member) {
     carry_out_commands(channel_, channel_id_, leader_member, zygote_);
@@ -74,10 +75,24 @@ bool SharedHost::any_process() {
   return false;
 }
 
-// Its executors die with it, and nobody reports them.
-void SharedHost::look_after_zygote() {
-  if (!std::exchange(glance_due_, false) || life_ == Life::ended || zygote_.alive()) return;
-  carry_out_commands(channel_, channel_id_, leader_member, zygote_);
+// Executors die with their zygote, and nobody else reports them; so do those of a rank that dies.
+void SharedHost::look_after_ranks(HostListener& listener) {
+  if (life_ == Life::ended) return;
+  if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
+  for (const std::uint32_t member : bury_the_lost()) {
+    const NodeRank& rank = others_.rank(member);
+    std::uint32_t left = 0;
+    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+      if (!others_.is_lost(channel_.slot(slot).member)) ++left;
+    }
+    listener.on_rank_lost({rank.rank, host_name_, rank.pid}, left);
+  }
+}
+
+std::vector<std::uint32_t> SharedHost::bury_the_lost() {
+  std::vector<std::uint32_t> lost = others_.look();
+  for (const std::uint32_t member : lost) bury_executors(channel_, member);
+  return lost;
 }
 
 void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
@@ -213,6 +228,7 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
     return break_down("executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
   }
   order(slot, SlotCommand::spawn);
+  if (!any_process()) break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
 }
 
 void SharedHost::set_serving(std::uint32_t slot, bool serves, HostListener& listener) {
@@ -275,6 +291,7 @@ void SharedHost::wait_until_vacant() {
     }
     if (left == 0) break;
     if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
+    static_cast<void>(bury_the_lost());
     support::futex_wait(header.bell.rings, rings, look_up);
     header.attention.store(0, std::memory_order_relaxed);
   }

@@ -1,6 +1,7 @@
 // run() and Pool::open(): where a program becomes master and workers.
 #include <rankpool/run.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -12,6 +13,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/intercommunicator.hpp>
@@ -27,6 +29,7 @@
 #include "launch/pool_settings.hpp"
 #include "launch/process_zygote.hpp"
 #include "launch/start.hpp"
+#include "launch/status_note.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/session.hpp"
@@ -118,6 +121,17 @@ int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& mas
   mpi.abort(status);
 }
 
+/// Nobody leaves while the master may still need it, and no rank's early end is taken for a failure by the launcher:
+/// whatever happened before. Where a rank has died, the launcher takes no end for one.
+void meet_all(transport::MpiSession& mpi, const boost::mpi::communicator& ranks,
+              const std::vector<transport::RankFacts>& facts) {
+  const std::vector<support::ProcessWatch> neighbours = launch::watch_neighbours(facts, ranks.rank());
+  const auto somebody_is_dead = [&neighbours] {
+    return std::ranges::any_of(neighbours, [](const auto& neighbour) { return neighbour.has_ended(); });
+  };
+  if (!transport::sleeping_barrier(ranks, somebody_is_dead)) mpi.expect_no_answers();
+}
+
 int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   auto& mpi = transport::MpiSession::start();
   mpi.require_thread_multiple();
@@ -125,22 +139,22 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
     throw std::runtime_error(*error);
   }
   const boost::mpi::communicator ranks(mpi.world(), boost::mpi::comm_duplicate);
+  std::vector<transport::RankFacts> facts;
   std::shared_ptr<detail::PoolCore> core;
   std::optional<ExitGuard> guard;
   const int status = status_of("", [&] {
-    core = launch::start_on(ranks, settings, 0, ProcessZygote::instance().get(true), true, std::nullopt);
+    facts = launch::gather_facts(ranks);
+    core = launch::start_on(ranks, facts, settings, 0, ProcessZygote::instance().get(true), true, std::nullopt);
     if (core == nullptr) return EXIT_SUCCESS;
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
-      transport::sleeping_barrier(ranks);
+      meet_all(mpi, ranks, facts);
     });
     return call_master(core, master);
   });
-  // Nobody leaves while the master may still need it, and no rank's early end is taken for a failure by the launcher:
-  // whatever happened above.
   const auto meet = [&] {
     core.reset();
-    transport::sleeping_barrier(ranks);
+    meet_all(mpi, ranks, facts);
   };
   if (guard) {
     guard->finish(meet);
@@ -162,6 +176,7 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
   try {
     const launch::Launcher launcher = launch::detect(launch::look_up);
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
+    launch::note_status_at_exit();
     // First of all: executors must not inherit MPI.
     ProcessZygote::instance().get(false);
     const PoolSettings settings = settings_of(options);
@@ -174,6 +189,7 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
 
 std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOptions options, int root) {
   detail::refuse_inside_task("Pool::open()");
+  launch::note_status_at_exit();
   host::open_standard_descriptors();
   auto& mpi = transport::MpiSession::start();
   if (!mpi.this_thread_may_call()) {
@@ -198,8 +214,8 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
                    "use it; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that"};
   }
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
-  auto core = launch::start_on(ranks, settings, root, ProcessZygote::instance().get(true), communicator.size() > 1,
-                               only_thread);
+  auto core = launch::start_on(ranks, launch::gather_facts(ranks), settings, root, ProcessZygote::instance().get(true),
+                               communicator.size() > 1, only_thread);
   if (!core) return std::nullopt;
   return Pool(std::make_unique<launch::OpenedPool>(std::move(core)));
 }

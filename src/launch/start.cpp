@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -33,6 +34,7 @@ using transport::RankFacts;
 struct ChannelPlace {
   std::int32_t pid = 0;
   std::int32_t file = -1;
+  std::int32_t zygote = 0;  ///< of any rank
   std::array<char, 512> problem{};
 };
 
@@ -103,6 +105,23 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   executors.cpus = std::max<std::uint32_t>(count_cpus(node.cpus), 1);
   if (node.cpus.size() <= executors.cpu_mask.size()) std::ranges::copy(node.cpus, executors.cpu_mask.begin());
   return config;
+}
+
+std::vector<host::NodeRank> other_ranks(const NodePlan& node, const std::vector<RankFacts>& facts,
+                                        const std::vector<ChannelPlace>& places) {
+  std::vector<host::NodeRank> others;
+  for (const int rank : members(node)) {
+    if (rank == node.leader) continue;
+    const auto i = static_cast<std::size_t>(rank);
+    others.push_back({.rank = rank, .pid = facts[i].pid, .zygote = places[i].zygote});
+  }
+  return others;
+}
+
+std::optional<support::ProcessWatch> watch_if_here(const std::vector<RankFacts>& facts, int rank, int self) {
+  const RankFacts& other = facts[static_cast<std::size_t>(rank)];
+  if (other.machine != facts[static_cast<std::size_t>(self)].machine) return std::nullopt;
+  return support::ProcessWatch(other.pid);
 }
 
 void print(const PoolSettings& settings, const std::string& text) {
@@ -194,11 +213,24 @@ std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host
                               layout.nodes.front().executors, nullptr, std::span<const master::RemoteNode>());
 }
 
-std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& mine,
-                                           int root, host::Zygote& zygote, bool launched,
+std::vector<RankFacts> gather_facts(const boost::mpi::communicator& communicator) {
+  return transport::gather_facts(communicator, my_facts());
+}
+
+std::vector<support::ProcessWatch> watch_neighbours(const std::vector<RankFacts>& facts, int self) {
+  std::vector<support::ProcessWatch> neighbours;
+  for (int rank = 0; rank < static_cast<int>(facts.size()); ++rank) {
+    if (rank == self) continue;
+    if (auto watch = watch_if_here(facts, rank, self)) neighbours.push_back(std::move(*watch));
+  }
+  return neighbours;
+}
+
+std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator,
+                                           const std::vector<RankFacts>& facts, const PoolSettings& mine, int root,
+                                           host::Zygote& zygote, bool launched,
                                            std::optional<master::OnlyThread> only_thread) {
   const bool is_root = communicator.rank() == root;
-  const std::vector<RankFacts> facts = transport::gather_facts(communicator, my_facts());
   // Before anything that depends on the executable, such as the initializer's address.
   if (const auto odd = check_same_program(facts)) throw BinaryMismatch(*odd);
   PoolSettings settings = decode_settings(
@@ -221,7 +253,8 @@ std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& commu
   const std::vector<ChannelPlace> places = exchange_places(communicator, place);
   std::unique_ptr<host::Channel> channel;
   if (host == nullptr) channel = attach(places[static_cast<std::size_t>(node.leader)], zygote, channel_id, place);
-  exchange_places(communicator, place);
+  place.zygote = zygote.pid();
+  const std::vector<ChannelPlace> ready = exchange_places(communicator, place);
   // Duplicating a communicator is collective, so every rank of it does, if anybody needs one.
   std::unique_ptr<transport::Transport> transport;
   if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
@@ -232,14 +265,18 @@ std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& commu
     zygote.detach(channel_id);
     return nullptr;
   }
-  host->start();
+  host->start(other_ranks(node, facts, ready));
   if (!is_root) {
-    worker::serve(*host, *transport, root);
+    const auto master = watch_if_here(facts, root, communicator.rank());
+    worker::serve(*host, *transport, root, master ? &*master : nullptr);
     return nullptr;
   }
   std::vector<master::RemoteNode> remote;
   for (const NodePlan& other : layout.nodes) {
-    if (other.leader != root) remote.push_back({other.leader, other.executors});
+    if (other.leader == root) continue;
+    const RankFacts& leader = facts[static_cast<std::size_t>(other.leader)];
+    const bool is_here = leader.machine == facts[static_cast<std::size_t>(root)].machine;
+    remote.push_back({other.leader, other.executors, is_here ? leader.pid : 0});
   }
   return master::Engine::make(engine_options(mine, facts, only_thread), std::move(host), node.executors,
                               std::move(transport), remote);

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <boost/mpi/communicator.hpp>
 
@@ -15,16 +16,25 @@
 #include "host/zygote.hpp"
 #include "launch/pool_settings.hpp"
 #include "master/options.hpp"
+#include "support/process_watch.hpp"
+#include "transport/rank_facts.hpp"
 
 namespace rankpool::launch {
 
 /// Without MPI: a pool of this process's own. Throws what makes it impossible.
 std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
 
+/// Collective: what each rank of the communicator tells all others.
+std::vector<transport::RankFacts> gather_facts(const boost::mpi::communicator& communicator);
+
+/// Watches on the processes of those among `ranks` that run on this machine, without this one.
+std::vector<support::ProcessWatch> watch_neighbours(const std::vector<transport::RankFacts>& facts, int self);
+
 /// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
 /// @param settings the root's count. @param only_thread the thread that may use the pool, where not every one may.
-std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator, const PoolSettings& settings,
+std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator,
+                                           const std::vector<transport::RankFacts>& facts, const PoolSettings& settings,
                                            int root, host::Zygote& zygote, bool launched,
                                            std::optional<master::OnlyThread> only_thread);
 

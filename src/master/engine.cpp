@@ -46,6 +46,7 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
     scheduler_.add_host(static_cast<scheduler::HostId>(i + 1), remote_[i].executors);
     processes_ += remote_[i].executors;
     if (remote_[i].executors != 0) ++hosts_alive_;
+    if (remote_[i].pid != 0) leaders_.emplace(remote_[i].leader, remote_[i].pid);
   }
 }
 
@@ -158,6 +159,8 @@ void Engine::await_leaders() {
     const bool received = transport_->poll([&](int source, detail::Bytes message) {
       if (says_stopped(message)) awaited.erase(source);
     });
+    look_after_leaders();
+    std::erase_if(awaited, [this](int leader) { return transport_->is_given_up(leader); });
     if (received) backoff.reset();
     std::this_thread::sleep_for(backoff.next());
   }

@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -37,6 +38,8 @@
 #include "master/options.hpp"
 #include "master/seat.hpp"
 #include "scheduler/scheduler.hpp"
+#include "support/interval.hpp"
+#include "support/process_watch.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
 #include "transport/transport.hpp"
@@ -149,6 +152,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
   void host_broken(scheduler::HostId host, const std::string& reason);
   void initializer_failed(host::Place place, detail::Bytes image);
+  void rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left);
+  void look_after_leaders();
   void break_pool(const std::string& reason);
   void settle(Call& call, std::uint64_t first, std::uint64_t count);
   Call* call_of(host::LotId lot);
@@ -162,6 +167,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   EngineOptions options_;
   std::unique_ptr<host::Host> local_;
   std::vector<RemoteNode> remote_;
+  std::map<int, support::ProcessWatch> leaders_;              ///< those that can be watched and live
+  support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the leaders
   std::unique_ptr<transport::Transport> transport_;
   std::optional<transport::Outbox> outbox_;
   transport::Backoff backoff_;

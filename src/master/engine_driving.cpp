@@ -105,6 +105,7 @@ void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
 }
 
 void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
+  look_after_leaders();
   if (!deadlines_.empty()) deadline = std::min(deadline.value_or(Deadline::max()), deadlines_.begin()->first);
   auto time = std::chrono::nanoseconds::max();
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());

@@ -1,11 +1,13 @@
 // What the hosts report, brought to the scheduler and to the callers.
 #include <algorithm>
 #include <iostream>
+#include <sstream>
 
 #include <rankpool/errors.hpp>
 
 #include "master/engine.hpp"
 #include "master/reports.hpp"
+#include "support/text.hpp"
 #include "task/exception_image.hpp"
 #include "wire/codec.hpp"
 
@@ -98,10 +100,34 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
 void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
   if (hosts_alive_ != 0) --hosts_alive_;
-  if (hosts_alive_ == 0) return break_pool(reason);
-  std::cerr << "rankpool: going on without one node's executors: " << reason << std::endl;
+  if (hosts_alive_ == 0) return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
+  std::cerr << "rankpool: going on without the executors of a node: " << reason << std::endl;
   std::erase_if(lots_, [host](const auto& lot) { return lot.second.host == host; });
   scheduler_.lose_host(host);
+}
+
+void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left) {
+  scheduler_.set_executors(host, executors_left);
+  processes_ = scheduler_.executors();
+  std::ostringstream text;
+  text << "rankpool: rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
+       << ") was killed, and its executors with it; going on with " << support::in_words(processes_, "executor");
+  std::cerr << text.str() << std::endl;
+}
+
+// Its messages would be waited for without end, and what is sent to it might never leave.
+void Engine::look_after_leaders() {
+  if (leaders_.empty() || !glance_.is_over()) return;
+  for (std::size_t i = 0; i < remote_.size(); ++i) {
+    const int rank = remote_[i].leader;
+    const auto leader = leaders_.find(rank);
+    if (leader == leaders_.end() || !leader->second.has_ended()) continue;
+    transport_->give_up(rank);
+    host_broken(static_cast<scheduler::HostId>(i + 1), "its leader, rank " + std::to_string(rank) + " on " +
+                                                           host_name(rank) + " (pid " +
+                                                           std::to_string(leader->second.pid()) + "), was killed");
+    leaders_.erase(leader);
+  }
 }
 
 void Engine::initializer_failed(host::Place place, detail::Bytes image) {

@@ -33,6 +33,7 @@ struct EngineOptions {
 struct RemoteNode {
   int leader = 0;  ///< rank
   std::uint32_t executors = 0;
+  int pid = 0;  ///< of the leader, if this process can watch it: on the same machine; else 0
 };
 
 }  // namespace rankpool::master

@@ -1,6 +1,7 @@
 #include "transport/collectives.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <limits>
@@ -18,6 +19,7 @@
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/vector.hpp>
 
+#include "support/interval.hpp"
 #include "transport/backoff.hpp"
 
 namespace boost::serialization {
@@ -38,6 +40,11 @@ namespace {
 void check(int error, const char* what) {
   if (error != MPI_SUCCESS) throw boost::mpi::exception(what, error);
 }
+
+constexpr std::chrono::milliseconds glance_interval{100};
+
+// Whoever has ended may have been here and gone on; then what it sent arrives within this time.
+constexpr std::chrono::seconds last_messages{1};
 
 std::string mebibytes(std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
@@ -137,14 +144,19 @@ std::vector<std::vector<std::byte>> gather_bytes_everywhere(const boost::mpi::co
   });
 }
 
-void sleeping_barrier(const boost::mpi::communicator& communicator) {
-  together(communicator, "waiting for the other ranks", [&] {
+bool sleeping_barrier(const boost::mpi::communicator& communicator, const std::function<bool()>& somebody_is_dead) {
+  return together(communicator, "waiting for the other ranks", [&] {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Ibarrier(communicator, &request), "MPI_Ibarrier");
+    support::Interval glance(glance_interval);
+    std::optional<Backoff::Clock::time_point> dead_since;
     for (Backoff backoff;;) {
       int done = 0;
       check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (done != 0) return;
+      if (done != 0) return true;
+      const auto now = Backoff::Clock::now();
+      if (dead_since && now > *dead_since + last_messages) return false;
+      if (!dead_since && somebody_is_dead && glance.is_over(now) && somebody_is_dead()) dead_since = now;
       if (const auto sleep = backoff.next(); sleep.count() > 0) std::this_thread::sleep_for(sleep);
     }
   });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -29,7 +30,10 @@ std::vector<std::vector<std::byte>> gather_bytes_everywhere(const boost::mpi::co
 
 /// Returns when all have called it. Sleeps instead of polling at full speed, as MPI_Barrier does: ranks may wait here
 /// for hours while the others' executors need the CPU.
-void sleeping_barrier(const boost::mpi::communicator& communicator);
+/// @param somebody_is_dead asked now and then, if given. Once it says so, the others are not waited for much longer.
+/// @returns false if they were not waited for: some may not have come.
+bool sleeping_barrier(const boost::mpi::communicator& communicator,
+                      const std::function<bool()>& somebody_is_dead = nullptr);
 
 /// The communicator of all ranks with the same colour, in this one's order; ranks without a colour get none.
 std::optional<boost::mpi::communicator> split(const boost::mpi::communicator& communicator, std::optional<int> colour);

@@ -2,12 +2,16 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 namespace rankpool::transport {
 namespace {
+
+constexpr std::chrono::seconds finalize_limit{5};
 
 std::unique_ptr<boost::mpi::environment> start_mpi() {
   using boost::mpi::environment;
@@ -17,6 +21,10 @@ std::unique_ptr<boost::mpi::environment> start_mpi() {
         "process. Call rankpool before MPI_Finalize.");
   }
   if (environment::initialized()) return nullptr;
+  // Where the launcher lets a job go on after a rank's death, MPI_Finalize must not wait for the dead.
+  if (const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery"); recovery != nullptr && *recovery == '1') {
+    setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
+  }
   // Not MPI_Abort when an exception is flying: the pool itself ends the job, with a message and a status.
   constexpr bool abort_on_exception = false;
   return std::make_unique<environment>(boost::mpi::threading::multiple, abort_on_exception);
@@ -48,6 +56,19 @@ void MpiSession::require_thread_multiple() const {
          "MPI_Init_thread(…, MPI_THREAD_MULTIPLE, …) before it; or use Pool::open(), which makes do with any level and "
          "then calls MPI only inside calls on the pool, from the thread that initialised MPI.";
   throw std::runtime_error(text.str());
+}
+
+void MpiSession::expect_no_answers() {
+  // Before MPI is finalised, as exit's handlers run in reverse order.
+  static const int registered = on_exit(
+      [](int status, void*) {
+        std::thread([status] {
+          std::this_thread::sleep_for(finalize_limit);
+          _exit(status);
+        }).detach();
+      },
+      nullptr);
+  static_cast<void>(registered);
 }
 
 void MpiSession::abort(int status) const {

@@ -33,6 +33,9 @@ class MpiSession {
 
   [[nodiscard]] const boost::mpi::communicator& world() const { return world_; }
 
+  /// Ranks have died: MPI may wait for them when it is finalised, so the process is not to wait for MPI for long.
+  void expect_no_answers();
+
   /// Ends all ranks of the job at once.
   [[noreturn]] void abort(int status) const;
 

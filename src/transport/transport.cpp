@@ -59,6 +59,7 @@ struct Outgoing {
 struct Peer {
   std::deque<std::shared_ptr<Outgoing>> waiting;
   std::size_t sends = 0;  ///< MPI sends in flight
+  bool given_up = false;
 };
 
 struct Send {
@@ -91,12 +92,9 @@ class Transport::Implementation {
   Implementation(const Implementation&) = delete;
   Implementation& operator=(const Implementation&) = delete;
 
-  // MPI may still read or write the memory of what has not completed: it is left to it, for it cannot be called back.
   ~Implementation() {
-    for (Send& send : sends_) new (std::nothrow) std::shared_ptr<Outgoing>(std::move(send.message));
-    for (Incoming& incoming : incoming_) {
-      if (!incoming.requests.empty()) new (std::nothrow) ReceiveBuffer(std::move(incoming.buffer));
-    }
+    for (Send& send : sends_) leave_to_mpi(send);
+    for (Incoming& incoming : incoming_) leave_to_mpi(incoming);
   }
 
   [[nodiscard]] int rank() const { return rank_; }
@@ -105,6 +103,7 @@ class Transport::Implementation {
 
   void send(int peer, std::vector<std::byte>&& message) {
     if (peer < 0 || peer >= size()) throw std::invalid_argument("no rank " + std::to_string(peer));
+    if (is_given_up(peer)) return;
     auto outgoing = std::make_shared<Outgoing>();
     outgoing->size = message.size();
     outgoing->bytes = std::move(message);
@@ -137,6 +136,23 @@ class Transport::Implementation {
     for (const int peer : peers) post(peer);
   }
 
+  [[nodiscard]] bool is_given_up(int peer) const { return peers_[static_cast<std::size_t>(peer)].given_up; }
+
+  void give_up(int peer) {
+    Peer& lost = peers_[static_cast<std::size_t>(peer)];
+    lost.given_up = true;
+    lost.waiting.clear();
+    for (std::size_t at = sends_.size(); at-- > 0;) {
+      if (sends_[at].peer != peer) continue;
+      leave_to_mpi(sends_[at]);
+      remove_send(at);
+    }
+    std::erase_if(incoming_, [peer](Incoming& incoming) {
+      if (incoming.source == peer) leave_to_mpi(incoming);
+      return incoming.source == peer;
+    });
+  }
+
   bool poll(const Receiver& receive) {
     progress();
     bool any = false;
@@ -150,6 +166,12 @@ class Transport::Implementation {
     if (error == MPI_SUCCESS) return;
     throw std::runtime_error("MPI failed between rank " + std::to_string(rank_) + " and rank " + std::to_string(peer) +
                              ": " + boost::mpi::exception(what, error).what());
+  }
+
+  // MPI may still read or write the memory of what has not completed, for it cannot be called back.
+  static void leave_to_mpi(Send& send) { new (std::nothrow) std::shared_ptr<Outgoing>(std::move(send.message)); }
+  static void leave_to_mpi(Incoming& incoming) {
+    if (!incoming.requests.empty()) new (std::nothrow) ReceiveBuffer(std::move(incoming.buffer));
   }
 
   // --- sending ---
@@ -192,11 +214,15 @@ class Transport::Implementation {
   void finish_send(std::size_t at) {
     --peers_[static_cast<std::size_t>(sends_[at].peer)].sends;
     const std::shared_ptr<Outgoing> message = std::move(sends_[at].message);
+    remove_send(at);
+    if (message->size <= limits_.part_bytes) recycle(std::move(message->bytes));
+  }
+
+  void remove_send(std::size_t at) {
     sends_[at] = std::move(sends_.back());
     sends_.pop_back();
     requests_[at] = requests_.back();
     requests_.pop_back();
-    if (message->size <= limits_.part_bytes) recycle(std::move(message->bytes));
   }
 
   void recycle(std::vector<std::byte>&& bytes) {
@@ -361,6 +387,8 @@ std::vector<std::byte> Transport::buffer() { return implementation_->buffer(); }
 bool Transport::poll(const Receiver& receive) { return implementation_->poll(receive); }
 void Transport::progress() { implementation_->progress(); }
 bool Transport::all_sent() const { return implementation_->all_sent(); }
+void Transport::give_up(int peer) { implementation_->give_up(peer); }
+bool Transport::is_given_up(int peer) const { return implementation_->is_given_up(peer); }
 
 bool Transport::flush(std::chrono::nanoseconds limit) {
   const auto deadline = Backoff::Clock::now() + limit;

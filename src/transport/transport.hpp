@@ -48,7 +48,12 @@ class Transport {
   bool poll(const Receiver& receive);
   /// Pushes what is being sent.
   void progress();
+  /// Of messages to peers that were not given up.
   [[nodiscard]] bool all_sent() const;
+
+  /// The peer is dead: what is on its way to or from it is left to MPI, and nothing is sent any more.
+  void give_up(int peer);
+  [[nodiscard]] bool is_given_up(int peer) const;
   /// Waits until all is sent: the peers must be receiving. @returns false if `limit` passes first.
   bool flush(std::chrono::nanoseconds limit);
 

@@ -21,6 +21,7 @@ enum class Type : std::uint32_t {
   retracted,
   initializer_failed,
   executors,
+  rank_lost,
   broken,
   stopped,
 };
@@ -67,6 +68,7 @@ RANKPOOL_WIRE(Retracted, retracted, m.lot)
 RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
 RANKPOOL_WIRE(Executors, executors, m.count)
 RANKPOOL_WIRE(Stopped, stopped, m.mode)
+RANKPOOL_WIRE(RankLost, rank_lost, m.rank, m.host, m.pid, m.executors)
 RANKPOOL_WIRE(Broken, broken, m.reason)
 #undef RANKPOOL_WIRE
 // NOLINTEND(bugprone-macro-parentheses)
@@ -267,6 +269,7 @@ void encode(std::vector<std::byte>& to, const TasksReturned& message) { encode_f
 void encode(std::vector<std::byte>& to, const Retracted& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const InitializerFailed& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Executors& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const RankLost& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 

@@ -30,6 +30,7 @@ void encode(std::vector<std::byte>& to, const TasksReturned& message);
 void encode(std::vector<std::byte>& to, const Retracted& message);
 void encode(std::vector<std::byte>& to, const InitializerFailed& message);
 void encode(std::vector<std::byte>& to, const Executors& message);
+void encode(std::vector<std::byte>& to, const RankLost& message);
 void encode(std::vector<std::byte>& to, const Broken& message);
 void encode(std::vector<std::byte>& to, const Stopped& message);
 

@@ -1,8 +1,8 @@
 // The messages between the master and the leader rank of each other node.
 //
 //   master ── OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop ──► leader
-//   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, Broken, Stopped
-//   ── leader
+//   master ◄── Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors, RankLost, Broken,
+//   ── Stopped ── leader
 //
 // Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
 // the machine's own byte order: all ranks run the same executable.
@@ -133,6 +133,14 @@ struct Executors {
   std::uint32_t count = 0;
 };
 
+/// A rank of the leader's node was killed.
+struct RankLost {
+  std::int32_t rank = 0;
+  std::string host;
+  std::int32_t pid = 0;
+  std::uint32_t executors = 0;  ///< left to the node
+};
+
 /// The leader's last message.
 struct Stopped {
   StopMode mode = StopMode::finish;
@@ -144,6 +152,6 @@ struct Broken {
 
 using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop>;
 using ToMaster = std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
-                              Broken, Stopped>;
+                              RankLost, Broken, Stopped>;
 
 }  // namespace rankpool::wire

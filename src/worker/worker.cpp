@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "support/interval.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
 #include "wire/codec.hpp"
@@ -61,6 +63,9 @@ class Reporter final : public host::HostListener {
   }
 
   void on_executors(std::uint32_t count) override { tell(wire::Executors{.count = count}); }
+  void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
+    tell(wire::RankLost{.rank = loss.rank, .host = loss.host, .pid = loss.pid, .executors = executors});
+  }
   void on_broken(const std::string& reason) override { tell(wire::Broken{.reason = reason}); }
 
   void stopped(wire::StopMode mode) { tell(wire::Stopped{.mode = mode}); }
@@ -79,8 +84,13 @@ class Reporter final : public host::HostListener {
 
 class Worker {
  public:
-  Worker(host::Host& host, transport::Transport& transport, int master)
-      : host_(host), transport_(transport), master_(master), lots_(host), reporter_(transport, master, lots_) {}
+  Worker(host::Host& host, transport::Transport& transport, int master, const support::ProcessWatch* master_process)
+      : host_(host),
+        transport_(transport),
+        master_(master),
+        master_process_(master_process),
+        lots_(host),
+        reporter_(transport, master, lots_) {}
 
   void run() {
     reporter_.on_executors(host_.executors());
@@ -91,6 +101,7 @@ class Worker {
       if (active) {
         backoff.reset();
       } else {
+        look_after_master();
         sleep(backoff.next());
       }
     }
@@ -114,6 +125,12 @@ class Worker {
     reporter_.flush();
     transport_.progress();
     return received || reported;
+  }
+
+  void look_after_master() {
+    if (master_process_ == nullptr || !glance_.is_over() || !master_process_->has_ended()) return;
+    throw std::runtime_error("rankpool: the master, rank " + std::to_string(master_) + " (pid " +
+                             std::to_string(master_process_->pid()) + "), is gone");
   }
 
   void sleep(std::chrono::nanoseconds limit) {
@@ -217,6 +234,8 @@ class Worker {
   host::Host& host_;
   transport::Transport& transport_;
   int master_;
+  const support::ProcessWatch* master_process_;
+  support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the master
   LotTable lots_;
   Reporter reporter_;
   State state_ = State::serving;
@@ -226,9 +245,9 @@ class Worker {
 
 }  // namespace
 
-void serve(host::Host& host, transport::Transport& transport, int master) {
+void serve(host::Host& host, transport::Transport& transport, int master, const support::ProcessWatch* master_process) {
   try {
-    Worker(host, transport, master).run();
+    Worker(host, transport, master, master_process).run();
   } catch (...) {
     host.kill();
     throw;

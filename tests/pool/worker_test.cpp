@@ -131,6 +131,7 @@ struct Heard {
   void operator()(const wire::Broken& message) { broken.push_back(message); }
   void operator()(const wire::TaskFailed&) {}
   void operator()(const wire::InitializerFailed&) {}
+  void operator()(const wire::RankLost&) {}
   void operator()(const wire::Stopped&) {}
 };
 

@@ -72,6 +72,7 @@ struct Samples {
             encoded(Retracted{3}),
             encoded(Executors{8}),
             encoded(Stopped{StopMode::kill}),
+            encoded(RankLost{3, "n1", 4711, 6}),
             encoded(Broken{"no memory"}),
             encoded(InitializerFailed{2, 5, state})};
   }
@@ -174,6 +175,11 @@ TEST(Wire, small_messages_arrive_as_they_were_sent) {
   EXPECT_EQ(decoded<Stop>(encoded(Stop{StopMode::finish})).mode, StopMode::finish);
   EXPECT_EQ(decoded<Retracted>(encoded(Retracted{12})).lot, 12U);
   EXPECT_EQ(decoded<Executors>(encoded(Executors{13})).count, 13U);
+  const auto lost = decoded<RankLost>(encoded(RankLost{3, "n1", 4711, 6}));
+  EXPECT_EQ(lost.rank, 3);
+  EXPECT_EQ(lost.host, "n1");
+  EXPECT_EQ(lost.pid, 4711);
+  EXPECT_EQ(lost.executors, 6U);
   EXPECT_EQ(decoded<Broken>(encoded(Broken{"no memory"})).reason, "no memory");
 }
 
