@@ -130,6 +130,31 @@ TEST(Transport, flush_waits_for_a_slow_receiver_or_gives_up) {
   world().barrier();
 }
 
+// The others don't receive at first: what is given up is left on its way.
+TEST(Transport, a_peer_given_up_is_sent_no_more_and_not_waited_for) {
+  constexpr std::size_t rendezvous = std::size_t{4} << 20;
+  // Never ends: what is on its way would turn up in the next communicator with this one's number.
+  auto& transport = *new Transport(world());  // NOLINT(cppcoreguidelines-owning-memory)
+  if (transport.rank() == 0) {
+    for (int peer = 1; peer < transport.size(); ++peer) {
+      for (unsigned i = 0; i < 40; ++i) transport.send(peer, pattern(rendezvous, i));
+    }
+    EXPECT_FALSE(transport.all_sent());
+    for (int peer = 1; peer < transport.size(); ++peer) transport.give_up(peer);
+    EXPECT_TRUE(transport.all_sent());
+    EXPECT_TRUE(transport.is_given_up(1));
+    EXPECT_FALSE(transport.is_given_up(0));
+    transport.send(1, pattern(1, 0));
+    EXPECT_TRUE(transport.flush(0s));
+    transport.send(0, pattern(3, 0));
+    bool received = false;
+    EXPECT_TRUE(poll_until(
+        transport, [&](int source, auto message) { received = source == 0 && message.size() == 3; },
+        [&] { return received; }));
+  }
+  world().barrier();
+}
+
 TEST(Transport, traffic_of_the_program_is_undisturbed) {
   Transport transport(world());
   const int peer = transport.rank() ^ 1;
