@@ -4,3 +4,4 @@ set -eu
 
 rm -rf "$3"
 "$1" --install "$2" --prefix "$3"
+"$3/bin/rankpool-run" --help >/dev/null
