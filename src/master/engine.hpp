@@ -17,6 +17,7 @@
 // run, and its results are thrown away. The engine forgets a call when its last task has ended.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -172,7 +173,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   std::unique_ptr<transport::Transport> transport_;
   std::optional<transport::Outbox> outbox_;
   transport::Backoff backoff_;
-  std::uint64_t processes_ = 0;
+  std::atomic<std::uint64_t> processes_ = 0;  ///< written under the mutex
 
   detail::HomeProcess home_;
 

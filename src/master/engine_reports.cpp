@@ -108,10 +108,11 @@ void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
 
 void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left) {
   scheduler_.set_executors(host, executors_left);
-  processes_ = scheduler_.executors();
+  processes_ = std::max<std::uint64_t>(scheduler_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
   std::ostringstream text;
   text << "rankpool: rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
-       << ") was killed, and its executors with it; going on with " << support::in_words(processes_, "executor");
+       << ") was killed, and its executors with it; going on with "
+       << support::in_words(scheduler_.executors(), "executor");
   std::cerr << text.str() << std::endl;
 }
 
