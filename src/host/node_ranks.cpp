@@ -29,9 +29,10 @@ bool NodeRanks::is_lost_now(Member& member, Clock::time_point now) {
     if (!member.process.has_ended()) return false;
     member.state = State::ending;
     member.died = now;
+    member.zygote.emplace(member.rank.zygote);
   }
-  if (member.zygote.has_ended()) return true;
-  if (now - member.died > zygotes_patience) member.zygote.kill();
+  if (member.zygote->has_ended()) return true;
+  if (now - member.died > zygotes_patience) member.zygote->kill();
   return false;
 }
 

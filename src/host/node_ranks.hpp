@@ -41,10 +41,10 @@ class NodeRanks {
     lost
   };
   struct Member {
-    explicit Member(const NodeRank& of) : rank(of), process(of.pid), zygote(of.zygote) {}
+    explicit Member(const NodeRank& of) : rank(of), process(of.pid) {}
     NodeRank rank;
     support::ProcessWatch process;
-    support::ProcessWatch zygote;
+    std::optional<support::ProcessWatch> zygote;  ///< once it matters: a node may have many ranks, and few descriptors
     State state = State::lives;
     Clock::time_point died{};
   };
