@@ -104,6 +104,16 @@ struct PoolOptions {
   Count max_attempts = {};
   /// Tasks after which an executor is replaced by a fresh one; 0: never. Python: `maxtasksperchild`.
   Count max_tasks_per_child = {};
+  /// Bytes that an executor may allocate beyond what the program held when its executors were forked; at least 2^20, 0:
+  /// no limit. What a task asks for beyond that is its std::bad_alloc, or WorkerLost with the limit in its text where
+  /// nobody looks at the failure (`malloc`, a `noexcept` function). The executor serves on; where the task has kept the
+  /// memory, a fresh one takes its place. Counted is private writable
+  /// memory, touched or not: heap, private mappings, stacks of threads the task starts (8 MB each as a rule). Not
+  /// counted are the main stack, and inputs and results as long as they are in the pool's shared memory. It is the
+  /// process's soft RLIMIT_DATA, never above the one the program was started with; a process that a task starts has it
+  /// too, for itself. With RANKPOOL_INLINE=1 there is no limit. Python: none, there `resource.setrlimit` in the
+  /// initializer.
+  Count memory_limit = {};
   /// The pool's name in messages.
   std::string name = {};
   /// Executors in all, on all hosts; 0: one per CPU that is available. Python: `processes`, `max_workers`.

@@ -194,6 +194,7 @@ class AtomicSet {
 /// What executors need to know of the pool; written by the leader before the first one is forked.
 struct ExecutorSettings {
   std::uint64_t max_tasks_per_child = 0;  ///< 0: no limit
+  std::uint64_t memory_limit = 0;         ///< bytes an executor may allocate; 0: no limit
   std::uint64_t initializer = 0;          ///< offset of a CallHeader; 0: none
   std::uint32_t threads_per_task = 1;
   std::uint32_t cpus = 1;  ///< CPUs of the mask; to judge whether spinning pays

@@ -102,6 +102,7 @@ void Executor::run_claimed() {
   try {
     run_chunk(load(chunk.call, image));
   } catch (...) {
+    results_.make_way_if_full();
     fail_chunk(chunk);
   }
   claimer_.finish_chunk();

@@ -46,8 +46,6 @@ class Host {
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
 
-  [[nodiscard]] virtual std::uint32_t executors() const = 0;
-
   /// Lets the executors leave when they are idle, and waits for them.
   virtual void shut_down() = 0;
   /// Kills every executor, whatever it does, and waits for them.

@@ -35,7 +35,6 @@ class InlineHost final : public Host {
   /// Runs a chunk if there is one, and sleeps otherwise.
   void wait(std::chrono::nanoseconds timeout) override;
   void ring() noexcept override;
-  [[nodiscard]] std::uint32_t executors() const override { return 1; }
   void shut_down() override {}
   void kill() override;
 

@@ -95,9 +95,10 @@ class HostListener {
   virtual void on_retracted(LotId lot) = 0;
   /// The initializer threw; the pool can't serve. The image as in on_task_failed.
   virtual void on_initializer_failed(Place place, detail::Bytes image) = 0;
-  /// Executors that serve now.
-  virtual void on_executors(std::uint32_t count) = 0;
-  /// A rank that shares the node was killed, and its executors with it; `executors` are left for good.
+  /// Executors that serve or soon will. Told when that changes: fewer than planned where some can't be started, with
+  /// the reason for the user; and again when they can.
+  virtual void on_executors(std::uint32_t count, const std::string& why) = 0;
+  /// A rank that shares the node was killed, and its executors with it; `executors` are left.
   virtual void on_rank_lost(const RankLoss& loss, std::uint32_t executors) = 0;
   /// No executor can serve any more: `reason` is for the user.
   virtual void on_broken(const std::string& reason) = 0;

@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <new>
+#include <string>
 #include <system_error>
 
+#include "host/lot.hpp"
+#include "host/surroundings.hpp"
 #include "task/exception_image.hpp"
 
 namespace rankpool::host {
@@ -31,6 +36,9 @@ constexpr auto look_up = 1s;
 OutboxWriter::OutboxWriter(Channel& channel, std::uint32_t slot)
     : channel_(channel), slot_number_(slot), slot_(channel.slot(slot)), ring_(channel.outbox(slot)) {
   finished_ = &no_run_;
+  blocks_.reserve(most_blocks);  // a task may have used up the memory by then
+  const std::uint64_t limit = channel.header().settings.memory_limit;
+  if (limit != 0 && memory_is_left(limit)) memory_limit_ = limit;
 }
 
 void OutboxWriter::begin(std::uint64_t lot, std::uint64_t first, std::uint64_t result_stride) {
@@ -45,19 +53,40 @@ void OutboxWriter::end(std::int64_t nanoseconds) {
 }
 
 void OutboxWriter::fail() {
-  const auto image = task::capture_current_exception();
-  fail_with({image.data(), image.size()});
+  {
+    const auto image = task::capture_current_exception();
+    fail_with({image.data(), image.size()});
+  }
+  make_way_if_full();
 }
 
 void OutboxWriter::fail_encoding() {
-  const auto image = task::capture_encoding_failure();
-  fail_with({image.data(), image.size()});
+  {
+    const auto image = task::capture_encoding_failure();
+    fail_with({image.data(), image.size()});
+  }
+  make_way_if_full();
+}
+
+// A task that keeps what it took leaves none to those after it, which would fail innocently, one after the other and
+// quicker than others can take them.
+void OutboxWriter::make_way_if_full() {
+  if (memory_limit_ == 0 || lot_ == no_lot || !task::handles_lack_of_memory() || memory_is_left(memory_limit_)) return;
+  slot_.state.store(SlotState::retiring, std::memory_order_release);
+  slot_.chunk_end.store(0, std::memory_order_release);  // the rest was never begun: it goes back uncharged
+  leave(EXIT_SUCCESS);
 }
 
 void OutboxWriter::fail_with(detail::Bytes image) {
   const std::uint64_t task = running_task();
   close_run(0);
-  write_failure(task, image);
+  try {
+    write_failure(task, image);
+  } catch (const std::exception&) {
+    // The channel lacks memory for an image this large: that is said in its place.
+    const auto reason = task::capture_current_exception();
+    write_failure(task, {reason.data(), reason.size()});
+  }
   ++failures_;
   open_run(task + 1, 0);
 }
@@ -71,7 +100,7 @@ void OutboxWriter::make_room(std::size_t bytes) {
 void OutboxWriter::open_run(std::uint64_t first, std::size_t bytes) {
   const bool in_block = bytes > max_inline_bytes;
   // Before the run opens: what is thrown here is the running task's error.
-  const Block block = in_block ? borrow_block(bytes) : Block{};
+  const Block block = in_block ? borrow_block(bytes, "result") : Block{};
   const std::uint64_t least = in_block ? 0 : std::max<std::uint64_t>(bytes, least_run_bytes);
   RecordHeader* header = place_record(least);
   const std::uint64_t position = slot_.tail.load(std::memory_order_relaxed);
@@ -149,7 +178,7 @@ void OutboxWriter::wait_for_space(std::uint64_t bytes) {
   }
 }
 
-OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes) {
+OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes, const char* what) {
   const std::uint64_t spare = slot_.spare.exchange(0, std::memory_order_acquire);
   const auto known = std::ranges::find(blocks_, spare, &Block::offset);
   if (spare != 0 && known != blocks_.end() && known->bytes >= bytes) return *known;
@@ -170,7 +199,8 @@ OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes) {
   }
   if (offset == ExecutorSlot::no_block) {
     throw std::system_error(ENOMEM, std::generic_category(),
-                            "rankpool: no memory in the channel for a result of " + std::to_string(bytes) + " bytes");
+                            std::string("rankpool: no memory in the channel for the task's ") + what + " of " +
+                                std::to_string(bytes) + " bytes");
   }
   // The leader frees a block that it does not lend again, and may later grant the same place anew.
   std::erase_if(blocks_, [offset](const Block& block) { return block.offset == offset; });
@@ -194,7 +224,7 @@ void OutboxWriter::publish(std::uint64_t span) {
 
 void OutboxWriter::write_failure(std::uint64_t task, detail::Bytes image) {
   const bool in_block = image.size() > max_inline_bytes;
-  const Block block = in_block ? borrow_block(image.size()) : Block{};
+  const Block block = in_block ? borrow_block(image.size(), "exception") : Block{};
   RecordHeader* header = place_record(in_block ? 0 : image.size());
   header->kind = RecordKind::failure;
   header->lot = lot_;

@@ -31,7 +31,8 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       arena_(channel_.memory(), channel_.arena_begin()),
       board_(channel_),
       executors_(config.channel.slot_ranks.size()),
-      watch_(executors_.size()) {
+      watch_(executors_.size()),
+      forkable_(channel_.slots()) {
   auto& name = channel_.header().settings.host;
   std::strncpy(name.data(), config.host_name.c_str(), name.size() - 1);
   if (config.initializer) channel_.header().settings.initializer = store_image(*config.initializer);
@@ -95,6 +96,7 @@ bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
   if (is_glance_due()) look_after_ranks(listener);
   if (watch_.active()) watch_tasks();
+  if (forks_.planned()) retry_forks(listener);
   const bool found = audits_ != 0 && audit_lots(listener);
   if (header.attention.load(std::memory_order_relaxed) == 0) return found;
   header.attention.exchange(0, std::memory_order_seq_cst);
@@ -123,8 +125,9 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!attention()) {
-    const auto longest = std::min(audits_ != 0 ? audit_interval : std::chrono::nanoseconds(glance_interval),
-                                  watch_.until_next_round(Clock::now()));
+    const auto now = Clock::now();
+    const auto longest = std::min({audits_ != 0 ? audit_interval : std::chrono::nanoseconds(glance_interval),
+                                   watch_.until_next_round(now), forks_.until_next_round(now)});
     support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
     if (!attention()) polls_ = 0;
   }

@@ -9,6 +9,7 @@
 
 #include "host/arena.hpp"
 #include "host/channel.hpp"
+#include "host/fork_retry.hpp"
 #include "host/host.hpp"
 #include "host/lot_board.hpp"
 #include "host/node_ranks.hpp"
@@ -49,7 +50,6 @@ class SharedHost final : public Host {
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
   void ring() noexcept override { channel_.ring_leader(); }
-  [[nodiscard]] std::uint32_t executors() const override { return serving_; }
   void shut_down() override;
   void kill() override;
 
@@ -68,7 +68,7 @@ class SharedHost final : public Host {
     std::vector<std::uint64_t> lent;  ///< blocks for large results; few
     std::uint64_t answered = 0;       ///< questions for a block
     std::uint32_t early_deaths = 0;   ///< in a row, before it served
-    bool serves = false;
+    int fork_error = 0;               ///< errno of the last fork; 0: it worked
     std::optional<Expiry> expiry;
   };
 
@@ -102,11 +102,19 @@ class SharedHost final : public Host {
   [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
-  void set_serving(std::uint32_t slot, bool serves, HostListener& listener);
   void break_down(const std::string& reason, HostListener& listener);
   void ring_everyone();
   void wait_until_vacant();
   void end();
+
+  // Executors that could not be forked (shared_host_forks.cpp).
+  void handle_unforkable(std::uint32_t slot, HostListener& listener);
+  void note_forked(std::uint32_t slot, HostListener& listener);
+  [[nodiscard]] bool may_be_tried(std::uint32_t slot);
+  [[nodiscard]] bool any_to_try();
+  [[nodiscard]] std::uint32_t count_forkable();
+  void retry_forks(HostListener& listener);
+  void report_executors(HostListener& listener);
 
   Zygote& zygote_;
   std::string host_name_;
@@ -118,12 +126,13 @@ class SharedHost final : public Host {
   std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
   std::vector<Executor> executors_;
   TaskWatch watch_;
+  ForkRetry forks_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
   std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
   NodeRanks others_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
-  std::uint32_t serving_ = 0;
+  std::uint32_t forkable_;  ///< executors, as last reported
 };
 
 }  // namespace rankpool::host

@@ -25,11 +25,6 @@ bool has_process(SlotState state) {
   return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
 }
 
-std::string why_unforkable(int error) {
-  if (error == ESRCH) return std::string("the process that forks them was killed; ") + usual_killer;
-  return std::string(std::strerror(error)) + "; is the number of processes limited (ulimit -u)?";
-}
-
 }  // namespace
 
 void SharedHost::order(std::uint32_t slot, SlotCommand command) {
@@ -47,17 +42,14 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   switch (executor.state.load(std::memory_order_acquire)) {
     case SlotState::serving:
-      set_serving(slot, true, listener);
+      note_forked(slot, listener);
       break;
     case SlotState::exited:
+      note_forked(slot, listener);
       handle_exit(slot, listener);
       break;
     case SlotState::unforkable:
-      set_serving(slot, false, listener);
-      if (!any_process()) {
-        break_down("no executor can be started on " + host_name_ + ": " + why_unforkable(executor.wait_status),
-                   listener);
-      }
+      handle_unforkable(slot, listener);
       break;
     case SlotState::vacant:
     case SlotState::starting:
@@ -81,17 +73,20 @@ void SharedHost::look_after_ranks(HostListener& listener) {
   if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
   for (const std::uint32_t member : bury_the_lost()) {
     const NodeRank& rank = others_.rank(member);
-    std::uint32_t left = 0;
-    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-      if (!others_.is_lost(channel_.slot(slot).member)) ++left;
-    }
+    const std::uint32_t left = count_forkable();
+    if (left != 0) forkable_ = left;  // none at all is reported when that is certain
     listener.on_rank_lost({rank.rank, host_name_, rank.pid}, left);
   }
 }
 
 std::vector<std::uint32_t> SharedHost::bury_the_lost() {
   std::vector<std::uint32_t> lost = others_.look();
-  for (const std::uint32_t member : lost) bury_executors(channel_, member);
+  for (const std::uint32_t member : lost) {
+    bury_executors(channel_, member);
+    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+      if (channel_.slot(slot).member == member) executors_[slot].fork_error = 0;
+    }
+  }
   return lost;
 }
 
@@ -203,7 +198,8 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   const bool served = executor.served.load(std::memory_order_acquire) != 0;
   auto& early_deaths = executors_[slot].early_deaths;
   early_deaths = served ? 0 : early_deaths + 1;
-  const std::string end = task::death_text(executor.wait_status.load());
+  const std::string end =
+      task::death_text(executor.wait_status.load()) + task::memory_limit_text(channel_.header().settings.memory_limit);
 
   executor.head.store(0);
   executor.tail.store(0);
@@ -218,7 +214,6 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   watch_.pass_over(slot);
   executor.served.store(0);
   channel_.header().ready.erase(slot);
-  set_serving(slot, false, listener);
   executor.state.store(SlotState::vacant, std::memory_order_release);
   if (life_ != Life::running || channel_.header().phase.load() != Phase::open) return;
   if (!served && channel_.header().settings.initializer != 0) {
@@ -228,14 +223,8 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
     return break_down("executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
   }
   order(slot, SlotCommand::spawn);
-  if (!any_process()) break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
-}
-
-void SharedHost::set_serving(std::uint32_t slot, bool serves, HostListener& listener) {
-  if (executors_[slot].serves == serves) return;
-  executors_[slot].serves = serves;
-  serving_ += serves ? 1 : -1;
-  listener.on_executors(serving_);
+  if (!any_process() && !any_to_try())
+    break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
 }
 
 void SharedHost::break_down(const std::string& reason, HostListener& listener) {

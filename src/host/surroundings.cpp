@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio_ext.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -104,6 +107,35 @@ void limit_threads(std::uint32_t threads) {
   }
 }
 
+// What RLIMIT_DATA counts in this process: private writable memory but the main stack. 0 where /proc can't be read.
+rlim_t data_bytes() {
+  constexpr std::string_view name = "VmData:";
+  constexpr rlim_t kilobyte = 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) return kilobyte * std::strtoull(line.c_str() + name.size(), nullptr, 10);
+  }
+  return 0;
+}
+
+// On top of what came with the fork, which is the program's and not the tasks'. Only the soft limit: it is there
+// against mistakes, and a program that a task starts may need more.
+void limit_memory(std::uint64_t bytes) {
+  rlimit data{};
+  if (bytes == 0 || getrlimit(RLIMIT_DATA, &data) != 0) return;
+  const rlim_t inherited = data_bytes();
+  if (bytes > RLIM_INFINITY - inherited) return;
+  data.rlim_cur = std::min(data.rlim_cur, inherited + bytes);
+  setrlimit(RLIMIT_DATA, &data);
+}
+
+bool can_map(std::size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  munmap(memory, bytes);
+  return true;
+}
+
 // Each line is one write, so that the lines of several executors don't mix. With streams that were taken off stdio,
 // std::cerr has a buffer that knows no lines and is better written at once.
 void write_whole_lines() {
@@ -166,6 +198,17 @@ void enter_executor_surroundings(const ExecutorSettings& settings, const SavedSi
   write_whole_lines();
   signals.restore();
   limit_threads(settings.threads_per_task);
+  limit_memory(settings.memory_limit);
+}
+
+bool memory_is_left(std::uint64_t bytes) noexcept {
+  const std::size_t half = bytes / 2;
+  if (can_map(half)) return true;
+  // Perhaps the heap has kept what tasks gave back. Volatile, or the compiler leaves both calls out.
+  void* volatile memory = std::malloc(half);
+  const bool found = memory != nullptr;
+  std::free(memory);
+  return found;
 }
 
 void close_descriptors(unsigned first, unsigned last) noexcept {

@@ -32,6 +32,20 @@ std::uint64_t count(std::string_view name, std::string_view text) {
   return *value;
 }
 
+/// "65536", "512K", "64M", "2G": powers of 1024.
+std::uint64_t bytes(std::string_view name, std::string_view text) {
+  constexpr std::string_view suffixes = "KMGT";
+  constexpr unsigned bits_per_suffix = 10;
+  const std::size_t suffix = text.empty() ? std::string_view::npos : suffixes.find(text.back());
+  const bool has_suffix = suffix != std::string_view::npos;
+  const unsigned shift = has_suffix ? static_cast<unsigned>(suffix + 1) * bits_per_suffix : 0;
+  const auto value = parse<std::uint64_t>(text.substr(0, text.size() - (has_suffix ? 1 : 0)));
+  if (!value || *value > std::numeric_limits<std::uint64_t>::max() >> shift) {
+    refuse(name, text, "0 (no limit) or a whole number of bytes, such as 1073741824, 1048576K, 1024M or 1G");
+  }
+  return *value << shift;
+}
+
 Seconds seconds(std::string_view name, std::string_view text) {
   const auto value = parse<double>(text);
   if (!value || !std::isfinite(*value) || *value < 0) refuse(name, text, "a number of seconds, such as 90 or 2.5");
@@ -82,6 +96,7 @@ constexpr std::array variables{
     Variable{"RANKPOOL_LOG", [](Settings& s, Text n, Text t) { s.log = one_of(log_levels, n, t); }},
     Variable{"RANKPOOL_MAX_ATTEMPTS", [](Settings& s, Text n, Text t) { s.max_attempts = count(n, t); }},
     Variable{"RANKPOOL_MAX_TASKS_PER_CHILD", [](Settings& s, Text n, Text t) { s.max_tasks_per_child = count(n, t); }},
+    Variable{"RANKPOOL_MEMORY_LIMIT", [](Settings& s, Text n, Text t) { s.memory_limit = bytes(n, t); }},
     Variable{"RANKPOOL_NAME", [](Settings& s, Text, Text t) { s.name = std::string(t); }},
     Variable{"RANKPOOL_PROCESSES", [](Settings& s, Text n, Text t) { s.processes = count(n, t); }},
     Variable{"RANKPOOL_SCHEDULE", [](Settings& s, Text n, Text t) { s.schedule = one_of(schedules, n, t); }},

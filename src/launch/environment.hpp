@@ -12,7 +12,7 @@ namespace rankpool::launch {
 
 enum class LogLevel : std::uint8_t { quiet, warning, info };
 
-/// What is not set, or set to nothing, is empty. Counts of 0 mean automatic.
+/// What is not set, or set to nothing, is empty. Counts of 0 mean automatic, a memory limit of 0 none.
 struct Settings {
   std::optional<std::uint64_t> channel_mb;           ///< RANKPOOL_CHANNEL_MB
   std::optional<std::uint64_t> chunksize;            ///< RANKPOOL_CHUNKSIZE
@@ -20,6 +20,7 @@ struct Settings {
   std::optional<LogLevel> log;                       ///< RANKPOOL_LOG
   std::optional<std::uint64_t> max_attempts;         ///< RANKPOOL_MAX_ATTEMPTS
   std::optional<std::uint64_t> max_tasks_per_child;  ///< RANKPOOL_MAX_TASKS_PER_CHILD
+  std::optional<std::uint64_t> memory_limit;         ///< RANKPOOL_MEMORY_LIMIT, in bytes
   std::optional<std::string> name;                   ///< RANKPOOL_NAME
   std::optional<std::uint64_t> processes;            ///< RANKPOOL_PROCESSES
   std::optional<Schedule> schedule;                  ///< RANKPOOL_SCHEDULE

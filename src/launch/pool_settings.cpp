@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t default_attempts = 3;
 
+// With less an executor could not even say what went wrong. Mostly somebody took the unit for kilo- or megabytes.
+constexpr std::uint64_t least_memory_limit = std::uint64_t{1} << 20U;
+
 std::uint64_t choose(const Count& option, const char* name, const std::optional<std::uint64_t>& variable) {
   const std::uint64_t chosen = option.value(name);
   return chosen != 0 ? chosen : variable.value_or(0);
@@ -38,6 +41,11 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
       all.threads_per_task > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("max_attempts and threads_per_task must be below 2^32");
   }
+  all.memory_limit = choose(options.memory_limit, "memory_limit", variables.memory_limit);
+  if (all.memory_limit != 0 && all.memory_limit < least_memory_limit) {
+    throw std::invalid_argument("memory_limit must be 0 (no limit) or at least " + std::to_string(least_memory_limit) +
+                                " bytes, and is " + std::to_string(all.memory_limit));
+  }
   all.chunksize = variables.chunksize.value_or(0);
   all.test_nodes = variables.test_nodes.value_or(0);
   all.channel_bytes = variables.channel_mb.value_or(0) << 20U;
@@ -55,8 +63,8 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
 /// Fields in the order in which they travel; the same for both archives.
 template <class Archive>
 void transfer(Archive& archive, PoolSettings& s) {
-  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.test_nodes& s.channel_bytes& s
-      .inline_tasks;
+  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.memory_limit& s.test_nodes& s
+      .channel_bytes& s.inline_tasks;
   bool has_initializer = s.initializer.has_value();
   archive& has_initializer;
   if (!has_initializer) return;

@@ -62,6 +62,8 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   master::EngineOptions options;
   options.name = settings.name;
   options.chunksize = settings.chunksize;
+  options.memory_limit = settings.memory_limit;
+  options.quiet = settings.log == LogLevel::quiet;
   options.max_attempts = static_cast<std::uint32_t>(settings.max_attempts);
   options.schedule = settings.schedule;
   options.task_timeout = settings.task_timeout;
@@ -101,6 +103,7 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   }
   host::ExecutorSettings& executors = channel.settings;
   executors.max_tasks_per_child = settings.max_tasks_per_child;
+  executors.memory_limit = settings.memory_limit;
   executors.threads_per_task = static_cast<std::uint32_t>(std::max<std::uint64_t>(settings.threads_per_task, 1));
   executors.cpus = std::max<std::uint32_t>(count_cpus(node.cpus), 1);
   if (node.cpus.size() <= executors.cpu_mask.size()) std::ranges::copy(node.cpus, executors.cpu_mask.begin());

@@ -151,6 +151,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
   void task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
+  void executors(scheduler::HostId host, std::uint32_t count, const std::string& why);
+  void set_executors(scheduler::HostId host, std::uint32_t count);
   void host_broken(scheduler::HostId host, const std::string& reason);
   void initializer_failed(host::Place place, detail::Bytes image);
   void rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left);
@@ -183,6 +185,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   std::string broken_;  ///< why
   bool hosts_stopped_ = false;
   std::uint32_t hosts_alive_ = 0;
+  std::set<scheduler::HostId> hosts_without_executors_;  ///< of those alive: none can be started, at the moment
+  std::set<scheduler::HostId> hosts_warned_of_;          ///< for lack of executors
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;
   Calls calls_;

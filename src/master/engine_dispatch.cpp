@@ -91,7 +91,8 @@ void Engine::carry_out(const scheduler::RetractLot& command) {
 void Engine::carry_out(const scheduler::GiveUp& command) {
   Call& call = calls_.at(command.job);
   const auto death = call.deaths.find(command.task);
-  const task::DeathReport report = death != call.deaths.end() ? death->second : task::DeathReport{};
+  task::DeathReport report = death != call.deaths.end() ? death->second : task::DeathReport{};
+  report.memory_limit = options_.memory_limit;
   if (call.sink != nullptr) {
     call.sink->error(command.task, task::worker_lost(report, command.task, command.attempts, call.max_attempts));
   }

@@ -1,6 +1,8 @@
 // What the hosts report, brought to the scheduler and to the callers.
 #include <algorithm>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <sstream>
 
 #include <rankpool/errors.hpp>
@@ -12,6 +14,20 @@
 #include "wire/codec.hpp"
 
 namespace rankpool::master {
+namespace {
+
+template <class E>
+bool is_a(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const E&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
 
 void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
                      std::int64_t nanoseconds, detail::Bytes encoded) {
@@ -97,18 +113,39 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
   call.pieces.erase(piece);
 }
 
+void Engine::set_executors(scheduler::HostId host, std::uint32_t count) {
+  scheduler_.set_executors(host, count);
+  processes_ = std::max<std::uint64_t>(scheduler_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
+}
+
+// They come and go with what the machine allows; a host that has none keeps the place for its own.
+void Engine::executors(scheduler::HostId host, std::uint32_t count, const std::string& why) {
+  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
+  if (count == 0) {
+    hosts_without_executors_.insert(host);
+    if (hosts_without_executors_.size() == hosts_alive_) return break_pool(why);
+  } else {
+    hosts_without_executors_.erase(host);
+  }
+  set_executors(host, count);
+  if (why.empty() || options_.quiet || !hosts_warned_of_.insert(host).second) return;
+  std::cerr << "rankpool: going on, although " + why + '\n' << std::flush;
+}
+
 void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
   if (hosts_alive_ != 0) --hosts_alive_;
-  if (hosts_alive_ == 0) return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
+  hosts_without_executors_.erase(host);
+  if (hosts_alive_ == hosts_without_executors_.size()) {
+    return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
+  }
   std::cerr << "rankpool: going on without the executors of a node: " << reason << std::endl;
   std::erase_if(lots_, [host](const auto& lot) { return lot.second.host == host; });
   scheduler_.lose_host(host);
 }
 
 void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left) {
-  scheduler_.set_executors(host, executors_left);
-  processes_ = std::max<std::uint64_t>(scheduler_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
+  set_executors(host, executors_left);
   std::ostringstream text;
   text << "rankpool: rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
        << ") was killed, and its executors with it; going on with "
@@ -134,7 +171,9 @@ void Engine::look_after_leaders() {
 void Engine::initializer_failed(host::Place place, detail::Bytes image) {
   const std::exception_ptr error = task::rebuild(
       image, {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = 0, .attempt = 1});
-  break_pool("the initializer failed: " + detail::text_of(error));
+  const bool lacked_memory = is_a<std::bad_alloc>(error);
+  break_pool("the initializer failed: " + detail::text_of(error) +
+             (lacked_memory ? task::memory_limit_text(options_.memory_limit) : ""));
 }
 
 void Engine::break_pool(const std::string& reason) {

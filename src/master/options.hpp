@@ -21,9 +21,11 @@ struct EngineOptions {
   std::string name = "rankpool";
   std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
+  std::uint64_t memory_limit = 0;  ///< of an executor, in bytes; 0: none
   Schedule schedule = Schedule::automatic;
   std::optional<Seconds> task_timeout;  ///< of calls that don't say
   std::optional<Seconds> timeout;       ///< of calls that don't say
+  bool quiet = false;                   ///< no warnings
   std::vector<std::string> hosts;       ///< host name of each rank
   bool background = true;               ///< a thread of ours may drive when nobody waits
   std::optional<OnlyThread> only_thread;

@@ -29,7 +29,7 @@ class Engine::LocalReports final : public host::HostListener {
   void on_initializer_failed(host::Place place, detail::Bytes image) override {
     engine_.initializer_failed(place, image);
   }
-  void on_executors(std::uint32_t) override {}  // the scheduler counts on those that were planned
+  void on_executors(std::uint32_t count, const std::string& why) override { engine_.executors(local_host, count, why); }
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     engine_.rank_lost(local_host, loss, executors);
   }
@@ -56,7 +56,7 @@ class Engine::RemoteReports {
   }
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }
-  void operator()(const wire::Executors&) const {}
+  void operator()(const wire::Executors& m) const { engine_.executors(host_, m.count, m.why); }
   void operator()(const wire::Stopped&) const {}
   void operator()(const wire::RankLost& m) const { engine_.rank_lost(host_, {m.rank, m.host, m.pid}, m.executors); }
   void operator()(const wire::Broken& m) const { engine_.host_broken(host_, m.reason); }

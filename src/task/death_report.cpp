@@ -123,12 +123,17 @@ std::string death_text(int wait_status) {
   return "ended with wait status " + std::to_string(wait_status);
 }
 
+std::string memory_limit_text(std::uint64_t bytes) {
+  return bytes == 0 ? "" : "; the executor had a memory_limit of " + std::to_string(bytes) + " bytes";
+}
+
 std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
                                std::uint32_t attempts_allowed) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
   text << "the executor of task " << task << " was " << death_text(report.wait_status) << ' ' << place_text(report)
-       << " (" << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status);
+       << " (" << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status)
+       << memory_limit_text(report.memory_limit);
   return std::make_exception_ptr(WorkerLost(text.str(), {report.rank, report.host, report.slot, task, attempt},
                                             killing_signal(report.wait_status), exit_code(report.wait_status),
                                             report.pid));

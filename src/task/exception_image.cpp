@@ -192,6 +192,17 @@ ExceptionImage capture_encoding_failure(std::string_view result_type) noexcept {
   return capture_in_any_case([result_type] { return capture_handled_as_serialization_error(result_type); });
 }
 
+bool handles_lack_of_memory() noexcept {
+  if (std::current_exception() == nullptr) return false;  // a foreign one
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 std::exception_ptr rebuild(Bytes image, const TaskPlace& place) {
   if (image.empty()) return unknown(place, "the task threw, and its executor had no memory left to say what");
   try {

@@ -28,6 +28,9 @@ ExceptionImage capture_current_exception() noexcept;
 /// @param result_type type of the result as written in C++, where known.
 ExceptionImage capture_encoding_failure(std::string_view result_type = {}) noexcept;
 
+/// Whether the exception being handled is a std::bad_alloc.
+bool handles_lack_of_memory() noexcept;
+
 /// The exception of an image, as Remote<E>. A damaged image, or a type that nobody registered here, becomes a
 /// detail::UnknownRemoteError that says so.
 std::exception_ptr rebuild(detail::Bytes image, const TaskPlace& place);

@@ -66,7 +66,7 @@ RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid,
 RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
 RANKPOOL_WIRE(Retracted, retracted, m.lot)
 RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
-RANKPOOL_WIRE(Executors, executors, m.count)
+RANKPOOL_WIRE(Executors, executors, m.count, m.why)
 RANKPOOL_WIRE(Stopped, stopped, m.mode)
 RANKPOOL_WIRE(RankLost, rank_lost, m.rank, m.host, m.pid, m.executors)
 RANKPOOL_WIRE(Broken, broken, m.reason)

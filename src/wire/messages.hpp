@@ -131,6 +131,7 @@ struct InitializerFailed {
 
 struct Executors {
   std::uint32_t count = 0;
+  std::string why = {};  ///< there are fewer than planned; empty if not
 };
 
 /// A rank of the leader's node was killed.

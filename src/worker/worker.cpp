@@ -62,7 +62,9 @@ class Reporter final : public host::HostListener {
     tell(wire::InitializerFailed{.rank = place.rank, .slot = place.slot, .image = image});
   }
 
-  void on_executors(std::uint32_t count) override { tell(wire::Executors{.count = count}); }
+  void on_executors(std::uint32_t count, const std::string& why) override {
+    tell(wire::Executors{.count = count, .why = why});
+  }
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     tell(wire::RankLost{.rank = loss.rank, .host = loss.host, .pid = loss.pid, .executors = executors});
   }
@@ -93,7 +95,6 @@ class Worker {
         reporter_(transport, master, lots_) {}
 
   void run() {
-    reporter_.on_executors(host_.executors());
     transport::Backoff backoff;
     for (;;) {
       const bool active = step();

@@ -79,7 +79,6 @@ class EchoHost final : public host::Host {
 
   void wait(std::chrono::nanoseconds timeout) override { std::this_thread::sleep_for(timeout); }
   void ring() noexcept override {}
-  [[nodiscard]] std::uint32_t executors() const override { return 5; }
   void shut_down() override { ++shut_downs; }
   void kill() override { ++kills; }
 
@@ -102,6 +101,7 @@ class EchoHost final : public host::Host {
           {.rank = 1, .host = "n1", .slot = 4, .pid = 99, .wait_status = 11, .time_limit = task_timeout});
       return;
     }
+    if (lot.attempt == 4) listener.on_executors(5, "no processes");
     std::uint64_t bytes = lot.count * stride;
     if (stride == detail::variable_stride) {
       std::memcpy(&bytes, at(lot.piece.offsets + lot.count * sizeof bytes), sizeof bytes);
@@ -191,7 +191,6 @@ TEST(Worker, runs_lots_and_gives_their_memory_back) {
         leader_rank.tell(call_of_stride(8));
         for (std::uint64_t id = 1; id <= 50; ++id) leader_rank.tell(lot_of(id, 3, inputs));
         EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 50; }));
-        EXPECT_EQ(leader_rank.heard.executors.at(0).count, 5U);
         EXPECT_EQ(leader_rank.heard.results.at(49).first, 500U);
         EXPECT_EQ(leader_rank.heard.payloads.at(49), inputs);
         leader_rank.tell(wire::CloseCall{1});
@@ -260,6 +259,20 @@ TEST(Worker, forwards_the_death_of_an_executor) {
         EXPECT_EQ(host.kills, 1);
         EXPECT_EQ(host.shut_downs, 0);
       });
+}
+
+TEST(Worker, forwards_how_many_executors_there_are_and_why) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const Buffer inputs(8);
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell(lot_of(1, 1, inputs, 4));
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.executors.size() == 1; }));
+        EXPECT_EQ(leader_rank.heard.executors.at(0).count, 5U);
+        EXPECT_EQ(leader_rank.heard.executors.at(0).why, "no processes");
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) { EXPECT_TRUE(host.memory.empty()); });
 }
 
 TEST(Worker, passes_the_limit_of_a_calls_tasks_on_and_that_nobody_waits_for_them) {

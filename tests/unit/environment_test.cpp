@@ -28,20 +28,22 @@ std::string error_of(const char* entry) {
 TEST(Environment, nothing_is_set_by_default) {
   const Settings settings = read({"HOME=/root", "RANKPOOL=1"});
   EXPECT_FALSE(settings.processes || settings.chunksize || settings.inline_tasks || settings.log || settings.name ||
-               settings.max_attempts || settings.max_tasks_per_child || settings.schedule || settings.test_nodes ||
-               settings.task_timeout || settings.threads_per_task || settings.timeout);
+               settings.max_attempts || settings.max_tasks_per_child || settings.memory_limit || settings.schedule ||
+               settings.test_nodes || settings.task_timeout || settings.threads_per_task || settings.timeout);
   EXPECT_TRUE(settings.warnings.empty());
 }
 
 TEST(Environment, every_variable_is_read) {
-  const Settings settings = read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
-                                  "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=0", "RANKPOOL_SCHEDULE=static",
-                                  "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
-                                  "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25"});
+  const Settings settings =
+      read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+            "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_CHUNKSIZE=0",
+            "RANKPOOL_SCHEDULE=static", "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
+            "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25"});
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
   EXPECT_EQ(settings.max_attempts, 1U);
   EXPECT_EQ(settings.max_tasks_per_child, 10U);
+  EXPECT_EQ(settings.memory_limit, std::uint64_t{64} << 20U);
   EXPECT_EQ(settings.chunksize, 0U);
   EXPECT_EQ(settings.schedule, Schedule::static_);
   EXPECT_EQ(settings.inline_tasks, true);
@@ -84,6 +86,28 @@ TEST(Environment, a_bad_value_is_refused_naming_variable_value_and_what_is_accep
                             "RANKPOOL_TASK_TIMEOUT=nan", "RANKPOOL_TASK_TIMEOUT=1s"}) {
     EXPECT_NE(error_of(entry).find(std::string(entry) + " is not understood"), std::string::npos) << entry;
     EXPECT_NE(error_of(entry).find("seconds above 0"), std::string::npos) << entry;
+  }
+}
+
+TEST(Environment, a_memory_limit_is_in_bytes_or_in_units_of_1024) {
+  const auto limit = [](const char* value) {
+    return read({(std::string("RANKPOOL_MEMORY_LIMIT=") + value).c_str()}).memory_limit;
+  };
+  EXPECT_EQ(limit("0"), 0U);
+  EXPECT_EQ(limit("1048577"), 1048577U);
+  EXPECT_EQ(limit("512K"), std::uint64_t{512} << 10U);
+  EXPECT_EQ(limit("3M"), std::uint64_t{3} << 20U);
+  EXPECT_EQ(limit("2G"), std::uint64_t{2} << 30U);
+  EXPECT_EQ(limit("1T"), std::uint64_t{1} << 40U);
+  EXPECT_EQ(limit("16777215T"), std::uint64_t{16777215} << 40U);
+}
+
+TEST(Environment, a_memory_limit_that_is_no_number_of_bytes_is_refused) {
+  for (const char* value : {"M", "1.5G", "1 G", "1g", "1GB", "-1M", "G1", "16777216T", "18446744073709551616"}) {
+    const std::string entry = std::string("RANKPOOL_MEMORY_LIMIT=") + value;
+    const std::string error = error_of(entry.c_str());
+    EXPECT_NE(error.find(entry + " is not understood"), std::string::npos) << error;
+    EXPECT_NE(error.find("1024M or 1G"), std::string::npos) << error;
   }
 }
 

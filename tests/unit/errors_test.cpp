@@ -149,6 +149,20 @@ TEST(DeathReport, of_a_task_that_took_too_long_tells_its_limit_and_place) {
   }
 }
 
+TEST(DeathReport, tells_the_memory_limit_where_there_was_one) {
+  DeathReport report{1, "node02", 4, 777, SIGABRT};
+  const auto text = [&report] {
+    try {
+      std::rethrow_exception(rankpool::task::worker_lost(report, 12, 1, 1));
+    } catch (const WorkerLost& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_FALSE(contains(text(), "memory_limit"));
+  report.memory_limit = 67108864;
+  EXPECT_TRUE(contains(text(), "; the executor had a memory_limit of 67108864 bytes")) << text();
+}
+
 TEST(DeathReport, names_the_signal_that_killed_a_process) {
   const int status = wait_status_of([] { raise(SIGKILL); });
   EXPECT_EQ(death_text(status), "killed by SIGKILL (killed)");

@@ -29,7 +29,7 @@ class Results final : public host::HostListener {
   void on_tasks_returned(host::LotId, std::uint64_t, std::uint64_t) override {}
   void on_retracted(host::LotId) override {}
   void on_initializer_failed(host::Place, detail::Bytes) override {}
-  void on_executors(std::uint32_t) override {}
+  void on_executors(std::uint32_t, const std::string&) override {}
   void on_rank_lost(const host::RankLoss&, std::uint32_t) override {}
   void on_broken(const std::string&) override {}
 

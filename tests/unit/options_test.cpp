@@ -70,6 +70,7 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
   const PoolOptions all{.initializer = initialize,
                         .max_attempts = few,
                         .max_tasks_per_child = std::uint8_t{10},
+                        .memory_limit = std::size_t{1} << 30U,
                         .name = "sweep",
                         .processes = many,
                         .task_timeout = 90s,
@@ -77,6 +78,7 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
   EXPECT_EQ(all.processes.value("processes"), 12U);
   EXPECT_EQ(all.max_attempts.value("max_attempts"), 2U);
   EXPECT_EQ(all.max_tasks_per_child.value("max_tasks_per_child"), 10U);
+  EXPECT_EQ(all.memory_limit.value("memory_limit"), std::uint64_t{1} << 30U);
   EXPECT_EQ(all.threads_per_task.value("threads_per_task"), 2U);
   EXPECT_EQ(all.name, "sweep");
   EXPECT_EQ(all.task_timeout->count(), 90);

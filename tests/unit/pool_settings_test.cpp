@@ -34,8 +34,8 @@ TEST(PoolSettings, without_options_and_variables_are_automatic) {
   EXPECT_EQ(settings.error, "");
   EXPECT_EQ(settings.name, "rankpool");
   EXPECT_EQ(settings.max_attempts, 3U);
-  EXPECT_EQ(settings.processes + settings.threads_per_task + settings.max_tasks_per_child + settings.chunksize +
-                settings.test_nodes + settings.channel_bytes,
+  EXPECT_EQ(settings.processes + settings.threads_per_task + settings.max_tasks_per_child + settings.memory_limit +
+                settings.chunksize + settings.test_nodes + settings.channel_bytes,
             0U);
   EXPECT_EQ(settings.schedule, Schedule::automatic);
   EXPECT_FALSE(settings.timeout || settings.inline_tasks || settings.initializer);
@@ -46,14 +46,15 @@ TEST(PoolSettings, without_options_and_variables_are_automatic) {
 TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
   const PoolSettings settings =
       merged({}, {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
-                  "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_CHUNKSIZE=4", "RANKPOOL_SCHEDULE=guided",
-                  "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info", "RANKPOOL_NAME=sweep",
-                  "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_COLOUR=red"});
+                  "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_CHUNKSIZE=4",
+                  "RANKPOOL_SCHEDULE=guided", "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
+                  "RANKPOOL_NAME=sweep", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_COLOUR=red"});
   EXPECT_EQ(settings.error, "");
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
   EXPECT_EQ(settings.max_attempts, 1U);
   EXPECT_EQ(settings.max_tasks_per_child, 10U);
+  EXPECT_EQ(settings.memory_limit, std::uint64_t{64} << 20U);
   EXPECT_EQ(settings.chunksize, 4U);
   EXPECT_EQ(settings.schedule, Schedule::guided);
   EXPECT_TRUE(settings.inline_tasks);
@@ -67,11 +68,17 @@ TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
 
 TEST(PoolSettings, are_the_options_where_both_are_given) {
   const PoolSettings settings =
-      merged({.max_attempts = 5, .max_tasks_per_child = 6, .name = "mine", .processes = 7, .threads_per_task = 8},
+      merged({.max_attempts = 5,
+              .max_tasks_per_child = 6,
+              .memory_limit = 1 << 20,
+              .name = "mine",
+              .processes = 7,
+              .threads_per_task = 8},
              {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
-              "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_NAME=sweep"});
+              "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_NAME=sweep"});
   EXPECT_EQ(settings.max_attempts, 5U);
   EXPECT_EQ(settings.max_tasks_per_child, 6U);
+  EXPECT_EQ(settings.memory_limit, 1048576U);
   EXPECT_EQ(settings.name, "mine");
   EXPECT_EQ(settings.processes, 7U);
   EXPECT_EQ(settings.threads_per_task, 8U);
@@ -85,9 +92,18 @@ TEST(PoolSettings, tell_what_is_wrong_with_an_option_or_a_variable) {
   EXPECT_NE(merged({}, {"RANKPOOL_MAX_ATTEMPTS=4294967296"}).error.find("max_attempts"), std::string::npos);
 }
 
+TEST(PoolSettings, a_memory_limit_that_no_executor_could_start_with_is_an_error_that_names_it) {
+  EXPECT_EQ(merged({.memory_limit = 512}, {}).error,
+            "memory_limit must be 0 (no limit) or at least 1048576 bytes, and is 512");
+  EXPECT_NE(merged({}, {"RANKPOOL_MEMORY_LIMIT=1023K"}).error.find("memory_limit"), std::string::npos);
+  EXPECT_NE(merged({.memory_limit = -1}, {}).error.find("memory_limit"), std::string::npos);
+  EXPECT_EQ(merged({}, {"RANKPOOL_MEMORY_LIMIT=1024K"}).error, "");
+}
+
 PoolSettings settings_with_initializer() {
   return merged({.initializer = rankpool::bind(configure, 42),
                  .max_tasks_per_child = 6,
+                 .memory_limit = std::uint64_t{3} << 30U,
                  .name = "sweep",
                  .processes = 7,
                  .threads_per_task = 8},
@@ -102,6 +118,7 @@ TEST(PoolSettings, that_other_ranks_need_arrive_there) {
   EXPECT_EQ(there.processes, 7U);
   EXPECT_EQ(there.threads_per_task, 8U);
   EXPECT_EQ(there.max_tasks_per_child, 6U);
+  EXPECT_EQ(there.memory_limit, std::uint64_t{3} << 30U);
   EXPECT_EQ(there.test_nodes, 3U);
   EXPECT_EQ(there.channel_bytes, std::uint64_t{64} << 20U);
   EXPECT_TRUE(there.inline_tasks);

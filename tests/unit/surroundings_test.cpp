@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -219,6 +220,60 @@ TEST(Surroundings, threads_of_libraries_are_limited_by_variable_and_by_call) {
                has_value("MKL_NUM_THREADS", "3");
       },
       settings));
+}
+
+constexpr rlim_t megabyte = rlim_t{1} << 20U;
+
+ExecutorSettings with_memory_limit(rlim_t bytes) {
+  ExecutorSettings settings;
+  settings.memory_limit = bytes;
+  return settings;
+}
+
+rlimit data_limit() {
+  rlimit data{};
+  getrlimit(RLIMIT_DATA, &data);
+  return data;
+}
+
+/// Whether private memory of so many bytes can be had.
+bool can_map(std::size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  munmap(memory, bytes);
+  return true;
+}
+
+TEST(Surroundings, memory_is_limited_on_top_of_what_the_program_has) {
+  constexpr std::size_t had = 200 * megabyte;
+  const auto have_memory = [] { mmap(nullptr, had, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); };
+  EXPECT_TRUE(in_executor([] { return can_map(31 * megabyte) && !can_map(33 * megabyte); },
+                          with_memory_limit(32 * megabyte), have_memory));
+}
+
+TEST(Surroundings, only_the_soft_limit_of_memory_changes) {
+  const rlimit before = data_limit();
+  EXPECT_TRUE(in_executor(
+      [&before] { return data_limit().rlim_cur < before.rlim_cur && data_limit().rlim_max == before.rlim_max; },
+      with_memory_limit(32 * megabyte)));
+}
+
+TEST(Surroundings, a_limit_of_memory_that_is_lower_already_stays) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer needs more";
+#endif
+  EXPECT_TRUE(in_executor([] { return data_limit().rlim_cur == 64 * megabyte; }, with_memory_limit(1000 * megabyte),
+                          [] {
+                            const rlimit lower{64 * megabyte, data_limit().rlim_max};
+                            setrlimit(RLIMIT_DATA, &lower);
+                          }));
+}
+
+TEST(Surroundings, without_a_memory_limit_there_is_none) {
+  const rlimit before = data_limit();
+  const auto unchanged = [&before] { return data_limit().rlim_cur == before.rlim_cur; };
+  EXPECT_TRUE(in_executor(unchanged));
+  EXPECT_TRUE(in_executor(unchanged, with_memory_limit(RLIM_INFINITY)));
 }
 
 void handle(int) {}

@@ -70,7 +70,7 @@ struct Samples {
             encoded(died),
             encoded(TasksReturned{3, 5, 6}),
             encoded(Retracted{3}),
-            encoded(Executors{8}),
+            encoded(Executors{8, "no processes"}),
             encoded(Stopped{StopMode::kill}),
             encoded(RankLost{3, "n1", 4711, 6}),
             encoded(Broken{"no memory"}),
@@ -175,6 +175,7 @@ TEST(Wire, small_messages_arrive_as_they_were_sent) {
   EXPECT_EQ(decoded<Stop>(encoded(Stop{StopMode::finish})).mode, StopMode::finish);
   EXPECT_EQ(decoded<Retracted>(encoded(Retracted{12})).lot, 12U);
   EXPECT_EQ(decoded<Executors>(encoded(Executors{13})).count, 13U);
+  EXPECT_EQ(decoded<Executors>(encoded(Executors{0, "no processes"})).why, "no processes");
   const auto lost = decoded<RankLost>(encoded(RankLost{3, "n1", 4711, 6}));
   EXPECT_EQ(lost.rank, 3);
   EXPECT_EQ(lost.host, "n1");

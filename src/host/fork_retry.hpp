@@ -1,0 +1,61 @@
+// When executors that could not be forked are tried again: soon at first, then ever more seldom, since a limit on
+// processes may last for seconds or for hours.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace rankpool::host {
+
+class ForkRetry {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static constexpr std::chrono::nanoseconds first_pause = std::chrono::milliseconds(100);
+  static constexpr std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
+  /// A host without any executor is given up after these, which take 0.7 s.
+  static constexpr int rounds_without_any = 3;
+
+  /// An executor could not be forked: plans a round unless there is one.
+  void failed(Clock::time_point now) {
+    if (planned()) return;
+    plan(now, first_pause);
+    rounds_ = 0;
+  }
+  /// One that had failed has been forked.
+  void succeeded() {
+    pause_ = first_pause;
+    rounds_ = 0;
+  }
+  /// None is left to be tried.
+  void finish() { due_ = never; }
+
+  [[nodiscard]] bool planned() const { return due_ != never; }
+  /// Begins a round and plans the next. @returns false when it is too early for one.
+  bool start_round(Clock::time_point now) {
+    if (now < due_) return false;
+    ++rounds_;
+    plan(now, std::min(2 * pause_, longest_pause));
+    return true;
+  }
+  /// @returns rounds begun since the first failure, or since one last succeeded.
+  [[nodiscard]] int rounds() const { return rounds_; }
+  /// @returns the time until the next round is due; very long when there is none.
+  [[nodiscard]] std::chrono::nanoseconds until_next_round(Clock::time_point now) const {
+    return due_ - std::min(due_, now);
+  }
+
+ private:
+  static constexpr Clock::time_point never = Clock::time_point::max();
+
+  void plan(Clock::time_point now, std::chrono::nanoseconds pause) {
+    pause_ = pause;
+    due_ = now + pause;
+  }
+
+  std::chrono::nanoseconds pause_ = first_pause;
+  Clock::time_point due_ = never;
+  int rounds_ = 0;
+};
+
+}  // namespace rankpool::host
