@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [build] [test] [docs] [long] [tidy]
-# Installs what is missing with apt: for building (the default), for the tests, for the documentation, for the long
-# tests, for clang-tidy.
+# setup.sh [build] [test] [fuzz] [docs] [long] [tidy]
+# Installs what is missing with apt: for building (the default), for the tests, for the fuzz targets, for the
+# documentation, for the long tests, for clang-tidy.
 # Debian 12, as root or as a user with sudo. Does nothing, not even look for news, when everything is there.
 set -euo pipefail
 
@@ -18,6 +18,8 @@ build|libboost-serialization-dev|Boost.Serialization: arguments and results on t
 build|libcli11-dev|command lines of the examples
 test|libgtest-dev|GoogleTest
 test|clang-format|checks the layout of the source
+fuzz|clang|the compiler that has libFuzzer
+fuzz|libclang-rt-dev|libFuzzer itself, and its sanitizers
 docs|doxygen|builds the reference documentation from the headers
 long|valgrind|looks for memory errors
 tidy|clang-tidy|finds bugs by reading the source

@@ -16,11 +16,17 @@ constexpr std::size_t keep_limit = std::size_t{32} << 20U;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+[[noreturn]] void throw_used_up() {
+  throw std::system_error(ENOMEM, std::generic_category(),
+                          "rankpool: the channel's address space is used up; RANKPOOL_CHANNEL_MB sets its size");
+}
+
 }  // namespace
 
 Arena::Arena(SharedMemory& memory, std::uint64_t begin) : memory_(memory), top_(round_up(begin, page)) {}
 
 std::uint64_t Arena::allocate(std::size_t bytes) {
+  if (bytes > memory_.size()) throw_used_up();  // before the rounding, which could overflow
   bytes = round_up(std::max<std::size_t>(bytes, 1), page);
   // First fit by address: what was used last at the low end is still in the cache.
   const auto fits = std::ranges::find_if(free_, [bytes](const auto& extent) { return extent.second >= bytes; });
@@ -38,10 +44,7 @@ std::uint64_t Arena::take(std::map<std::uint64_t, std::size_t>::iterator extent,
 
 std::uint64_t Arena::grow(std::size_t bytes) {
   const std::uint64_t offset = top_;
-  if (bytes > memory_.size() - top_) {
-    throw std::system_error(ENOMEM, std::generic_category(),
-                            "rankpool: the channel's address space is used up; RANKPOOL_CHANNEL_MB sets its size");
-  }
+  if (bytes > memory_.size() - top_) throw_used_up();
   const std::size_t step = std::min<std::size_t>(std::max(bytes, growth_step), memory_.size() - top_);
   memory_.commit(offset, step);
   top_ += step;

@@ -66,14 +66,17 @@ Channel::Channel(SharedMemory memory) : memory_(std::move(memory)) {
 
 void Channel::find_parts() {
   slots_ = reinterpret_cast<ExecutorSlot*>(memory_.base() + slots_offset());
-  outboxes_ = outboxes_offset(header_->slots);
+  slot_count_ = header_->slots;
+  member_count_ = header_->members;
+  outboxes_ = outboxes_offset(slot_count_);
 }
 
 Progress Channel::progress(std::uint32_t slot) {
   const std::uint64_t open = slots_[slot].open_run.load(std::memory_order_acquire);
   const std::uint64_t tail = slots_[slot].tail.load(std::memory_order_acquire);
   // An executor that has gone astray may have written anything there.
-  if (open == 0 || to_ring_end(open - 1) < sizeof(RecordHeader)) return {tail, Progress::no_run};
+  const bool is_record = open % record_alignment == 1 && to_ring_end(open - 1) >= sizeof(RecordHeader);
+  if (!is_record) return {tail, Progress::no_run};
   const auto& run = *reinterpret_cast<const RecordHeader*>(outbox(slot) + (open - 1) % outbox_bytes);
   return {tail, run.count.load(std::memory_order_acquire)};
 }

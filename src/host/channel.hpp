@@ -162,14 +162,15 @@ class AtomicSet {
     for (std::uint32_t w = 0; w * bits < slots; ++w) size += std::popcount(words_[w].load(std::memory_order_seq_cst));
     return static_cast<std::uint32_t>(size);
   }
-  /// Takes every member out and visits it.
+  /// Takes every member out and visits it, if it is one of `slots`.
   template <typename Visit>
   void drain(std::uint32_t slots, Visit&& visit) {
     for (std::uint32_t w = 0; w * bits < slots; ++w) {
       if (words_[w].load(std::memory_order_seq_cst) == 0) continue;
       std::uint64_t members = words_[w].exchange(0, std::memory_order_seq_cst);
       for (; members != 0; members &= members - 1) {
-        visit(w * bits + static_cast<std::uint32_t>(std::countr_zero(members)));
+        const std::uint32_t i = w * bits + static_cast<std::uint32_t>(std::countr_zero(members));
+        if (i < slots) visit(i);
       }
     }
   }
@@ -180,7 +181,7 @@ class AtomicSet {
       std::uint64_t members = words_[w].load(std::memory_order_seq_cst);
       for (; members != 0 && wanted > 0; members &= members - 1) {
         const std::uint32_t i = w * bits + static_cast<std::uint32_t>(std::countr_zero(members));
-        if (!erase(i)) continue;
+        if (!erase(i) || i >= slots) continue;
         visit(i);
         --wanted;
       }
@@ -242,14 +243,15 @@ class Channel {
 
   ChannelHeader& header() { return *header_; }
   ExecutorSlot& slot(std::uint32_t i) { return slots_[i]; }
-  [[nodiscard]] std::uint32_t slots() const { return header_->slots; }
+  [[nodiscard]] std::uint32_t slots() const { return slot_count_; }
+  [[nodiscard]] std::uint32_t members() const { return member_count_; }
   /// How far the slot's executor has come; exact when it stands still.
   [[nodiscard]] Progress progress(std::uint32_t slot);
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
   std::byte* at(std::uint64_t offset) { return memory_.base() + offset; }
   SharedMemory& memory() { return memory_; }
   /// First offset behind the channel's fixed parts.
-  [[nodiscard]] std::uint64_t arena_begin() const { return outboxes_ + header_->slots * outbox_bytes; }
+  [[nodiscard]] std::uint64_t arena_begin() const { return outboxes_ + slot_count_ * outbox_bytes; }
 
   /// Tells the leader that there is something to look at; wakes it if it sleeps. Async-signal-safe.
   void ring_leader() noexcept;
@@ -263,6 +265,9 @@ class Channel {
   ChannelHeader* header_ = nullptr;
   ExecutorSlot* slots_ = nullptr;
   std::uint64_t outboxes_ = 0;
+  // As the header told before a task could write there.
+  std::uint32_t slot_count_ = 0;
+  std::uint32_t member_count_ = 0;
 };
 
 }  // namespace rankpool::host

@@ -42,7 +42,12 @@ class LotAccount {
                      [this](std::size_t word, std::uint64_t mask) { return (settled_[word] & mask) == 0; });
   }
 
-  /// The first outstanding run at or behind `from`, not past `end`; a count of 0 when there is none.
+  /// Whether [first, end) lies in the lot.
+  [[nodiscard]] bool holds(std::uint64_t first, std::uint64_t end) const {
+    return first >= lot_.first && first <= end && end - lot_.first <= lot_.count;
+  }
+
+  /// The first outstanding run of [from, end), which lies in the lot; a count of 0 when there is none.
   [[nodiscard]] TaskRange outstanding_run(std::uint64_t from, std::uint64_t end) const {
     std::uint64_t first = from;
     while (first < end && is_settled(first)) ++first;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iostream>
+#include <string>
 #include <system_error>
 
 #include "support/futex.hpp"
@@ -32,7 +34,12 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       board_(channel_),
       executors_(config.channel.slot_ranks.size()),
       watch_(executors_.size()),
-      forkable_(channel_.slots()) {
+      forkable_(channel_.slots()),
+      has_initializer_(config.initializer.has_value()) {
+  for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
+    executors_[slot].member = config.channel.slot_members[slot];
+    executors_[slot].rank = config.channel.slot_ranks[slot];
+  }
   auto& name = channel_.header().settings.host;
   std::strncpy(name.data(), config.host_name.c_str(), name.size() - 1);
   if (config.initializer) channel_.header().settings.initializer = store_image(*config.initializer);
@@ -105,9 +112,10 @@ bool SharedHost::poll(HostListener& listener) {
     if (tasks.count != 0) listener.on_tasks_returned(lot, tasks.first, tasks.count);
     listener.on_retracted(lot);
   }
-  header.asking.drain(header.slots, [&](std::uint32_t slot) { grant_block(slot); });
-  header.ready.drain(header.slots, [&](std::uint32_t slot) { drain(slot, listener); });
-  header.exited.drain(header.slots, [&](std::uint32_t slot) { look_at(slot, listener); });
+  const std::uint32_t slots = channel_.slots();
+  header.asking.drain(slots, [&](std::uint32_t slot) { grant_block(slot); });
+  header.ready.drain(slots, [&](std::uint32_t slot) { drain(slot, listener); });
+  header.exited.drain(slots, [&](std::uint32_t slot) { look_at(slot, listener); });
   return true;
 }
 
@@ -143,61 +151,81 @@ bool SharedHost::is_glance_due() {
 // Only while there is a CPU that no executor wants.
 bool SharedHost::spinning_pays() {
   auto& header = channel_.header();
-  return header.slots - header.sleepers.size(header.slots) + 1 <= header.settings.cpus;
+  return channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
 }
 
 void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
-  const std::byte* ring = channel_.outbox(slot);
-  std::uint64_t head = executor.head.load(std::memory_order_relaxed);
+  Executor& known = executors_[slot];
   const std::uint64_t tail = executor.tail.load(std::memory_order_seq_cst);
-  while (head < tail) {
-    if (to_ring_end(head) < sizeof(RecordHeader)) {
-      head += to_ring_end(head);
-      continue;
-    }
-    const auto& record = *reinterpret_cast<const RecordHeader*>(ring + head % outbox_bytes);
-    const std::uint64_t span = record_span(record.block != 0 ? 0 : record.bytes);
-    if (record.kind == RecordKind::padding) {
-      head += to_ring_end(head);
-      continue;
-    }
-    if (span > tail - head || span > to_ring_end(head)) {
-      // Only a task that writes where it must not gets here; what it published before stands.
-      order(slot, SlotCommand::kill);
-      head = tail;
-      break;
-    }
-    deliver(slot, record, listener);
-    head += span;
-    executor.head.store(head, std::memory_order_seq_cst);
+  if (executor.head.load(std::memory_order_relaxed) != known.head) disbelieve(slot);
+  while (known.sense == Sense::sound) {
+    Record record;
+    const Reading reading = read_record(outbox(slot), tail, record);
+    if (reading == Reading::nothing) break;
+    if (reading == Reading::nonsense || !deliver(slot, record, listener)) return disbelieve(slot);
+    known.head = record.end;
+    executor.head.store(known.head, std::memory_order_seq_cst);
   }
-  executor.head.store(head, std::memory_order_seq_cst);
+  if (known.sense == Sense::astray) return;
+  known.head = tail;
+  executor.head.store(tail, std::memory_order_seq_cst);
   if (executor.waits_for_space.load(std::memory_order_seq_cst) != 0) executor.bell.ring();
 }
 
-void SharedHost::deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener) {
-  const bool lent = record.block != 0 && std::ranges::count(executors_[slot].lent, record.block) != 0;
-  const auto* payload = lent ? channel_.at(record.block) : reinterpret_cast<const std::byte*>(&record + 1);
-  const detail::Bytes bytes{payload, record.bytes};
-  const std::uint64_t count = record.count.load(std::memory_order_relaxed);
-  if (record.kind == RecordKind::failure) {
-    report_failure(slot, record, bytes, listener);
-  } else if (count != 0 && record.lot != no_lot && board_.settle(record.lot, record.first, count)) {
-    listener.on_results(record.lot, record.first, count, record.nanoseconds, bytes);
-  }
-  if (lent) take_back_block(slot, record.block, record.capacity);
+// What a dead executor had finished of the run it was writing is whole.
+void SharedHost::drain_open_run(std::uint32_t slot, HostListener& listener) {
+  const ExecutorSlot& executor = channel_.slot(slot);
+  if (executors_[slot].sense == Sense::astray) return;
+  Record record;
+  const Reading reading = read_open_run(outbox(slot), executor.tail.load(std::memory_order_acquire),
+                                        executor.open_run.load(std::memory_order_acquire), record);
+  if (reading == Reading::nothing) return;
+  if (reading == Reading::nonsense || !deliver(slot, record, listener)) disbelieve(slot);
 }
 
-void SharedHost::report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image,
-                                HostListener& listener) {
-  const Place place{channel_.slot(slot).rank, static_cast<std::int32_t>(slot)};
-  if (record.lot == no_lot) {
-    listener.on_initializer_failed(place, image);
-    life_ = Life::broken;
-  } else if (board_.settle(record.lot, record.first, 1)) {
-    listener.on_task_failed(record.lot, record.first, record.nanoseconds, place, image);
+OutboxView SharedHost::outbox(std::uint32_t slot) {
+  return {channel_.outbox(slot), channel_.at(0), executors_[slot].lent, executors_[slot].head};
+}
+
+bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener& listener) {
+  bool expected = true;
+  if (record.kind == RecordKind::failure) {
+    expected = report_failure(slot, record, listener);
+  } else if (record.lot == no_lot) {
+    expected = has_initializer_;
+  } else if (record.count != 0) {
+    expected = board_.settle(record.lot, record.first, record.count);
+    if (expected) listener.on_results(record.lot, record.first, record.count, record.nanoseconds, record.payload);
   }
+  if (record.block != 0) take_back_block(slot, record.block);
+  return expected;
+}
+
+bool SharedHost::report_failure(std::uint32_t slot, const Record& record, HostListener& listener) {
+  const Place place{executors_[slot].rank, static_cast<std::int32_t>(slot)};
+  if (record.lot == no_lot) {
+    if (!has_initializer_ || executors_[slot].serves) return false;
+    listener.on_initializer_failed(place, record.payload);
+    life_ = Life::broken;
+    return true;
+  }
+  if (!board_.settle(record.lot, record.first, 1)) return false;
+  listener.on_task_failed(record.lot, record.first, record.nanoseconds, place, record.payload);
+  return true;
+}
+
+// What it published before stands; what it has published since, and the chunk it is at, are lost with it.
+void SharedHost::disbelieve(std::uint32_t slot) {
+  Executor& known = executors_[slot];
+  if (known.sense == Sense::astray) return;
+  known.sense = Sense::astray;
+  std::cerr << "rankpool: an executor on " + host_name_ + " (rank " + std::to_string(known.rank) + ", slot " +
+                   std::to_string(slot) +
+                   ") is killed: what it reports makes no sense. A task writes to memory that is not its own; "
+                   "RANKPOOL_INLINE=1 and valgrind show which.\n"
+            << std::flush;
+  order(slot, SlotCommand::kill);
 }
 
 void SharedHost::grant_block(std::uint32_t slot) {
@@ -207,12 +235,15 @@ void SharedHost::grant_block(std::uint32_t slot) {
   if (asks == known.answered) return;  // rung twice for one question
   known.answered = asks;
   if (const std::uint64_t unwanted = executor.unwanted.load(std::memory_order_relaxed); unwanted != 0) {
-    if (std::erase(known.lent, unwanted) != 0) arena_.release(unwanted);
+    if (std::erase_if(known.lent, [=](const LentBlock& block) { return block.offset == unwanted; }) != 0) {
+      arena_.release(unwanted);
+    }
   }
   std::uint64_t answer = ExecutorSlot::no_block;
   try {
-    answer = arena_.allocate(executor.wanted.load(std::memory_order_relaxed));
-    known.lent.push_back(answer);
+    const std::uint64_t bytes = executor.wanted.load(std::memory_order_relaxed);
+    answer = arena_.allocate(bytes);
+    known.lent.push_back({answer, bytes});
   } catch (const std::system_error&) {
     // The executor makes it the task's error.
   }
@@ -221,14 +252,16 @@ void SharedHost::grant_block(std::uint32_t slot) {
 }
 
 // Lent again at once, if the executor has no spare: its next large result then need not wait for the leader.
-void SharedHost::take_back_block(std::uint32_t slot, std::uint64_t block, std::uint64_t bytes) {
+void SharedHost::take_back_block(std::uint32_t slot, std::uint64_t block) {
   ExecutorSlot& executor = channel_.slot(slot);
+  auto& lent = executors_[slot].lent;
+  const auto known = std::ranges::find(lent, block, &LentBlock::offset);
   const bool lives = executor.state.load(std::memory_order_acquire) == SlotState::serving;
-  if (lives && bytes <= largest_spare && executor.spare.load(std::memory_order_acquire) == 0) {
+  if (lives && known->bytes <= largest_spare && executor.spare.load(std::memory_order_acquire) == 0) {
     executor.spare.store(block, std::memory_order_release);
     return;
   }
-  std::erase(executors_[slot].lent, block);
+  lent.erase(known);
   arena_.release(block);
 }
 

@@ -13,7 +13,7 @@
 #include "host/host.hpp"
 #include "host/lot_board.hpp"
 #include "host/node_ranks.hpp"
-#include "host/record.hpp"
+#include "host/record_reader.hpp"
 #include "host/task_watch.hpp"
 #include "host/zygote.hpp"
 #include "support/interval.hpp"
@@ -63,12 +63,23 @@ class SharedHost final : public Host {
     std::chrono::nanoseconds limit{0};
   };
 
-  /// What the leader knows of an executor beyond the channel.
+  /// Whether what an executor says of itself in the channel can be believed.
+  enum class Sense {
+    sound,
+    astray  ///< a task has written where it must not: ordered to be killed, and not listened to any more
+  };
+
+  /// What the leader knows of an executor; the channel's word for it may be overwritten by a task.
   struct Executor {
-    std::vector<std::uint64_t> lent;  ///< blocks for large results; few
-    std::uint64_t answered = 0;       ///< questions for a block
-    std::uint32_t early_deaths = 0;   ///< in a row, before it served
-    int fork_error = 0;               ///< errno of the last fork; 0: it worked
+    std::uint32_t member = 0;  ///< as in ExecutorSlot
+    std::int32_t rank = 0;
+    std::uint64_t head = 0;       ///< its outbox is read up to here
+    std::vector<LentBlock> lent;  ///< for large results; few
+    Sense sense = Sense::sound;
+    std::uint64_t answered = 0;      ///< questions for a block
+    std::uint32_t early_deaths = 0;  ///< in a row, before it served
+    int fork_error = 0;              ///< errno of the last fork; 0: it worked
+    bool serves = false;             ///< this process has passed its initializer
     std::optional<Expiry> expiry;
   };
 
@@ -76,10 +87,13 @@ class SharedHost final : public Host {
 
   // Outboxes (shared_host.cpp).
   void drain(std::uint32_t slot, HostListener& listener);
-  void deliver(std::uint32_t slot, const RecordHeader& record, HostListener& listener);
-  void report_failure(std::uint32_t slot, const RecordHeader& record, detail::Bytes image, HostListener& listener);
+  void drain_open_run(std::uint32_t slot, HostListener& listener);
+  [[nodiscard]] OutboxView outbox(std::uint32_t slot);
+  [[nodiscard]] bool deliver(std::uint32_t slot, const Record& record, HostListener& listener);
+  [[nodiscard]] bool report_failure(std::uint32_t slot, const Record& record, HostListener& listener);
+  void disbelieve(std::uint32_t slot);
   void grant_block(std::uint32_t slot);
-  void take_back_block(std::uint32_t slot, std::uint64_t block, std::uint64_t bytes);
+  void take_back_block(std::uint32_t slot, std::uint64_t block);
   [[nodiscard]] bool spinning_pays();
 
   // Tasks of limited time (shared_host_limits.cpp).
@@ -92,8 +106,8 @@ class SharedHost final : public Host {
   void order(std::uint32_t slot, SlotCommand command);
   void look_at(std::uint32_t slot, HostListener& listener);
   void handle_exit(std::uint32_t slot, HostListener& listener);
-  void recover_open_run(std::uint32_t slot);
-  void settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanoseconds time_limit, HostListener& listener);
+  void settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener);
+  void blame(const task::DeathReport& report);
   void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
   bool audit_lots(HostListener& listener);
   [[nodiscard]] bool is_glance_due();
@@ -128,7 +142,9 @@ class SharedHost final : public Host {
   TaskWatch watch_;
   ForkRetry forks_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
-  std::uint64_t audits_ = 0;  ///< lot slots of which an executor may have taken tasks to its grave
+  std::uint64_t audits_ = 0;                 ///< lot slots of which an executor may have taken tasks to its grave
+  std::optional<task::DeathReport> blamed_;  ///< an executor that may have lost tasks it had begun
+  bool has_initializer_;
   NodeRanks others_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;

@@ -52,7 +52,7 @@ void SharedHost::note_forked(std::uint32_t slot, HostListener& listener) {
 bool SharedHost::may_be_tried(std::uint32_t slot) {
   const ExecutorSlot& executor = channel_.slot(slot);
   return executor.state.load() == SlotState::unforkable && executor.wait_status.load() != no_zygote &&
-         !others_.is_lost(executor.member);
+         !others_.is_lost(executors_[slot].member);
 }
 
 bool SharedHost::any_to_try() {
@@ -76,7 +76,7 @@ void SharedHost::retry_forks(HostListener& listener) {
 std::uint32_t SharedHost::count_forkable() {
   std::uint32_t count = 0;
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-    if (executors_[slot].fork_error == 0 && !others_.is_lost(channel_.slot(slot).member)) ++count;
+    if (executors_[slot].fork_error == 0 && !others_.is_lost(executors_[slot].member)) ++count;
   }
   return count;
 }

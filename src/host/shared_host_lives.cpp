@@ -29,12 +29,16 @@ bool has_process(SlotState state) {
 
 void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   ExecutorSlot& executor = channel_.slot(slot);
-  if (others_.is_lost(executor.member)) return;
+  const std::uint32_t member = executors_[slot].member;
+  if (others_.is_lost(member)) return;
+  // Whoever carries it out goes by what stands there, and a task may have written over it.
+  executor.member = member;
+  executor.rank = executors_[slot].rank;
   executor.command.store(command, std::memory_order_seq_cst);
-  if (executor.member == leader_member) {
+  if (member == leader_member) {
     carry_out_commands(channel_, channel_id_, leader_member, zygote_);
   } else {
-    channel_.header().member_bells[executor.member].ring();
+    channel_.header().member_bells[member].ring();
   }
 }
 
@@ -42,6 +46,7 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   switch (executor.state.load(std::memory_order_acquire)) {
     case SlotState::serving:
+      executors_[slot].serves = true;
       note_forked(slot, listener);
       break;
     case SlotState::exited:
@@ -84,55 +89,35 @@ std::vector<std::uint32_t> SharedHost::bury_the_lost() {
   for (const std::uint32_t member : lost) {
     bury_executors(channel_, member);
     for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-      if (channel_.slot(slot).member == member) executors_[slot].fork_error = 0;
+      if (executors_[slot].member == member) executors_[slot].fork_error = 0;
     }
   }
   return lost;
 }
 
 void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
-  const auto time_limit = exceeded_limit(slot);
-  recover_open_run(slot);
+  ExecutorSlot& executor = channel_.slot(slot);
+  const task::DeathReport report{.rank = executors_[slot].rank,
+                                 .host = host_name_,
+                                 .slot = static_cast<int>(slot),
+                                 .pid = executor.pid.load(),
+                                 .wait_status = executor.wait_status.load(),
+                                 .time_limit = exceeded_limit(slot)};
   drain(slot, listener);
-  settle_chunk_of_dead(slot, time_limit, listener);
-  for (const std::uint64_t block : std::exchange(executors_[slot].lent, {})) arena_.release(block);
+  drain_open_run(slot, listener);
+  settle_chunk_of_dead(slot, report, listener);
+  for (const LentBlock& block : std::exchange(executors_[slot].lent, {})) arena_.release(block.offset);
   channel_.header().sleepers.erase(slot);
   channel_.header().spinners.erase(slot);
   channel_.header().asking.erase(slot);
   replace(slot, listener);
 }
 
-// What the executor had finished of the run it was writing is whole: it becomes a record.
-void SharedHost::recover_open_run(std::uint32_t slot) {
-  ExecutorSlot& executor = channel_.slot(slot);
-  const std::uint64_t open = executor.open_run.load(std::memory_order_acquire);
-  const std::uint64_t position = open - 1;
-  if (open == 0 || position < executor.tail.load(std::memory_order_acquire)) return;
-  auto& run = *reinterpret_cast<RecordHeader*>(channel_.outbox(slot) + position % outbox_bytes);
-  const std::uint64_t count = run.count.load(std::memory_order_acquire);
-  if (count == 0) return;
-  const std::byte* payload = run.block != 0 ? channel_.at(run.block) : reinterpret_cast<const std::byte*>(&run + 1);
-  std::uint64_t bytes = count * run.result_stride;
-  if (run.result_stride == detail::variable_stride) {
-    bytes = 0;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      std::uint64_t length = 0;
-      if (run.capacity - bytes < sizeof length) return;
-      std::memcpy(&length, payload + bytes, sizeof length);
-      bytes += sizeof length;
-      if (run.capacity - bytes < length) return;
-      bytes += length;
-    }
-  }
-  if (bytes > run.capacity) return;
-  run.bytes = bytes;
-  executor.tail.store(position + record_span(run.block != 0 ? 0 : bytes), std::memory_order_seq_cst);
-}
-
-void SharedHost::settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanoseconds time_limit, HostListener& listener) {
+void SharedHost::settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   const std::uint32_t claiming = executor.claiming.load();
-  if (claiming == 0) return;
+  if (executors_[slot].sense == Sense::astray || claiming > max_lots) blame(report);
+  if (claiming == 0 || claiming > max_lots) return;
   // It may have died before it said that the lot is used up; then the others would look for work there without end.
   board_.hide_if_exhausted(claiming - 1);
   const std::uint64_t end = executor.chunk_end.load();
@@ -142,16 +127,11 @@ void SharedHost::settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanosecon
     return;
   }
   const LotId lot = executor.chunk_lot.load();
-  LotAccount* account = board_.account_of(lot);
-  if (account == nullptr) return;
-  const TaskRange left = account->outstanding_run(executor.chunk_first.load(), end);
+  const std::uint64_t first = executor.chunk_first.load();
+  const LotAccount* account = board_.account_of(lot);
+  if (account == nullptr || !account->holds(first, end)) return blame(report);
+  const TaskRange left = account->outstanding_run(first, end);
   if (left.count == 0) return;
-  const task::DeathReport report{.rank = executor.rank,
-                                 .host = host_name_,
-                                 .slot = static_cast<int>(slot),
-                                 .pid = executor.pid.load(),
-                                 .wait_status = executor.wait_status.load(),
-                                 .time_limit = time_limit};
   board_.settle(lot, left.first, 1);
   listener.on_task_died(lot, left.first, report);
   if (left.count > 1 && board_.settle(lot, left.first + 1, left.count - 1)) {
@@ -159,16 +139,25 @@ void SharedHost::settle_chunk_of_dead(std::uint32_t slot, std::chrono::nanosecon
   }
 }
 
+// What it says of the lots it has worked on can't be believed, or they are closed: all are looked at.
+void SharedHost::blame(const task::DeathReport& report) {
+  blamed_ = report;
+  blamed_->time_limit = {};
+  audits_ = ~std::uint64_t{0};
+}
+
 bool SharedHost::audit_lots(HostListener& listener) {
   const std::uint64_t before = audits_;
   for (std::uint64_t open = audits_; open != 0; open &= open - 1) {
     audit(static_cast<std::uint32_t>(std::countr_zero(open)), listener);
   }
+  if (audits_ == 0) blamed_.reset();
   return audits_ != before;
 }
 
 // Tasks that are claimed, by no executor that lives, and not accounted for were taken to the grave by one that died
-// right after its claim, before it had started them: they go back uncharged.
+// right after its claim, before it had started them: they go back uncharged. Unless one has gone astray, which may have
+// ended them and destroyed the record of it: it would do so again and again.
 void SharedHost::audit(std::uint32_t lot_slot, HostListener& listener) {
   const LotAccount* account = board_.account(lot_slot);
   const auto done = [&] { audits_ &= ~(std::uint64_t{1} << lot_slot); };
@@ -187,9 +176,13 @@ void SharedHost::audit(std::uint32_t lot_slot, HostListener& listener) {
     if (account == nullptr) return;
     const TaskRange lost = account->outstanding_run(from, lot.first + lot.count);
     if (lost.count == 0) return;
-    board_.settle(lot.id, lost.first, lost.count);
-    listener.on_tasks_returned(lot.id, lost.first, lost.count);
     from = lost.first + lost.count;
+    board_.settle(lot.id, lost.first, lost.count);
+    if (!blamed_) {
+      listener.on_tasks_returned(lot.id, lost.first, lost.count);
+      continue;
+    }
+    for (std::uint64_t task = lost.first; task < from; ++task) listener.on_task_died(lot.id, task, *blamed_);
   }
 }
 
@@ -209,13 +202,22 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   executor.waits_for_space.store(0);
   executor.granted.store(0);
   executor.spare.store(0);
+  executors_[slot].head = 0;
+  executors_[slot].sense = Sense::sound;
   executors_[slot].answered = executor.asks.load();
   executors_[slot].expiry.reset();
   watch_.pass_over(slot);
+  executors_[slot].serves = false;
   executor.served.store(0);
   channel_.header().ready.erase(slot);
   executor.state.store(SlotState::vacant, std::memory_order_release);
   if (life_ != Life::running || channel_.header().phase.load() != Phase::open) return;
+  if (others_.is_lost(executors_[slot].member)) {
+    if (!any_process() && !any_to_try()) {
+      break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
+    }
+    return;
+  }
   if (!served && channel_.header().settings.initializer != 0) {
     return break_down("the initializer did not return: the executor was " + end, listener);
   }
@@ -223,8 +225,6 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
     return break_down("executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
   }
   order(slot, SlotCommand::spawn);
-  if (!any_process() && !any_to_try())
-    break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
 }
 
 void SharedHost::break_down(const std::string& reason, HostListener& listener) {
@@ -253,7 +253,7 @@ void SharedHost::end() {
   wait_until_vacant();
   life_ = Life::ended;
   channel_.header().phase.store(Phase::closed, std::memory_order_seq_cst);
-  for (std::uint32_t member = 0; member < channel_.header().members; ++member) {
+  for (std::uint32_t member = 0; member < channel_.members(); ++member) {
     channel_.header().member_bells[member].ring();
   }
   if (zygote_.alive()) zygote_.detach(channel_id_);
@@ -269,12 +269,13 @@ void SharedHost::wait_until_vacant() {
     const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
     header.sleeping.store(1, std::memory_order_seq_cst);
     std::uint32_t left = 0;
-    for (std::uint32_t slot = 0; slot < header.slots; ++slot) {
+    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
       ExecutorSlot& executor = channel_.slot(slot);
       if (!has_process(executor.state.load(std::memory_order_seq_cst))) continue;
       ++left;
       // Nobody wants its results any more.
-      executor.head.store(executor.tail.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
+      executors_[slot].head = executor.tail.load(std::memory_order_seq_cst);
+      executor.head.store(executors_[slot].head, std::memory_order_seq_cst);
       if (header.asking.erase(slot)) executor.granted.store(ExecutorSlot::no_block, std::memory_order_seq_cst);
       executor.bell.ring();
     }

@@ -66,8 +66,9 @@ void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t 
 void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report) {
   if (report.time_limit.count() != 0) return task_timed_out(host, lot, task, report);
   Call* call = call_of(lot);
+  if (!scheduler_.task_died(host, lot, task)) return;
   if (call != nullptr) call->deaths[task] = report;
-  if (scheduler_.task_died(host, lot, task)) leave_lot(lot, 1);
+  leave_lot(lot, 1);
 }
 
 void Engine::task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task,

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
+
+#include <pthread.h>
 
 #include <boost/archive/archive_exception.hpp>
 #include <boost/archive/impl/archive_serializer_map.ipp>
@@ -13,12 +16,32 @@ namespace rankpool::detail {
 namespace {
 
 /// Elements of classes without any data take no bytes, so a few more than the bytes left are believed.
-constexpr std::uint64_t always_believed_count = 65536;
+constexpr std::uint64_t most_free_elements = 65536;
+
+/// Stack that one more level of any object is sure to fit in.
+constexpr std::size_t stack_of_a_level = std::size_t{64} << 10U;
 
 /// A thread keeps buffers up to this size for its next archive.
 constexpr std::size_t kept_capacity = std::size_t{1} << 20U;
 
 thread_local ByteBuffer kept_buffer;
+
+struct StackBounds {
+  std::uintptr_t lowest = 0;  ///< the same as highest where it is not known
+  std::uintptr_t highest = 0;
+};
+
+StackBounds stack_of_this_thread() noexcept {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return {};
+  void* lowest = nullptr;
+  std::size_t size = 0;
+  const int error = pthread_attr_getstack(&attributes, &lowest, &size);
+  pthread_attr_destroy(&attributes);
+  if (error != 0) return {};
+  const auto begin = reinterpret_cast<std::uintptr_t>(lowest);
+  return {begin, begin + size};
+}
 
 }  // namespace
 
@@ -66,11 +89,36 @@ std::pair<std::uint64_t, bool> OutputArchive::share(const void* object, std::typ
 
 InputArchive::~InputArchive() = default;
 
-std::uint64_t InputArchive::load_count() {
+std::uint64_t InputArchive::load_count(std::size_t least) {
   std::uint64_t count = 0;
   load_binary(&count, sizeof(count));
-  if (count > left() && count > always_believed_count) throw_too_short("a container", count, left());
+  const std::uint64_t most = least != 0 ? left() / least : std::max<std::uint64_t>(left(), most_free_elements);
+  if (count > most) throw_too_short("a container", count, most);
   return count;
+}
+
+void InputArchive::count_free_element() {
+  if (++free_elements_ > most_free_elements) throw DecodeError("containers of too many elements without bytes");
+}
+
+// NOLINTNEXTLINE(bugprone-virtual-near-miss): Boost's name
+void InputArchive::load(boost::archive::version_type& version) {
+  load_binary(&version, sizeof(version));
+  ledger_.check_version(std::as_const(version));
+}
+
+// NOLINTNEXTLINE(bugprone-virtual-near-miss): Boost's name
+void InputArchive::load(boost::archive::object_id_type& number) {
+  load_binary(&number, sizeof(number));
+  ledger_.number_object(std::as_const(number));
+}
+
+void InputArchive::check_stack_left(std::uintptr_t here) {
+  thread_local const StackBounds stack = stack_of_this_thread();
+  const bool is_this_stack = here >= stack.lowest && here < stack.highest;
+  if (is_this_stack && here - stack.lowest < stack_of_a_level) {
+    throw DecodeError("objects are nested deeper than this thread's stack is");
+  }
 }
 
 void InputArchive::load_name(char* name) {

@@ -70,8 +70,9 @@ CodeAddress address_of(const void* address) {
 const void* resolve(CodeAddress address) {
   const Module* module = find_by_id(address.module);
   if (module == nullptr) {
-    throw BinaryMismatch("rankpool: the task's function is in '" + std::string(address.name.data()) + "' (build " +
-                         hex(address.module) + "), and " + build_here(address) +
+    const std::string name(address.name.begin(), std::ranges::find(address.name, '\0'));
+    throw BinaryMismatch("rankpool: the task's function is in '" + name + "' (build " + hex(address.module) +
+                         "), and " + build_here(address) +
                          ". Run the same build of the program and its libraries everywhere.");
   }
   const std::uintptr_t number = module->base + address.offset;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "host/channel.hpp"
 #include "wire/codec.hpp"
 
 namespace rankpool::worker {
@@ -32,7 +33,9 @@ void check_inputs(const wire::RunLot& lot, std::uint64_t stride) {
 
 }  // namespace
 
-void LotTable::open_call(host::CallId call, std::uint64_t input_stride) { strides_[call] = input_stride; }
+void LotTable::open_call(host::CallId call, std::uint64_t input_stride) {
+  if (!strides_.emplace(call, input_stride).second) throw Malformed("call " + std::to_string(call) + " came twice");
+}
 
 void LotTable::close_call(host::CallId call) { strides_.erase(call); }
 
@@ -43,6 +46,10 @@ host::Lot LotTable::admit(const wire::RunLot& message) {
                     ", which is not open here");
   }
   if (contains(message.lot)) throw Malformed("lot " + std::to_string(message.lot) + " came twice");
+  if (message.count >= host::ClaimWord::closed) {
+    throw Malformed("lot " + std::to_string(message.lot) + " is said to have " + std::to_string(message.count) +
+                    " tasks");
+  }
   check_inputs(message, stride->second);
   Entry entry{.tasks_left = message.count};
   host::Lot lot;

@@ -14,6 +14,7 @@ class LotTable {
  public:
   explicit LotTable(host::Host& host) : host_(host) {}
 
+  /// @throws wire::Malformed for a call that is open.
   void open_call(host::CallId call, std::uint64_t input_stride);
   void close_call(host::CallId call);
 

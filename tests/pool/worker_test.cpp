@@ -214,6 +214,7 @@ TEST(Worker, runs_lots_of_variable_stride_and_without_inputs) {
         lot.offsets = wire::Offsets(std::span<const std::uint64_t>(offsets));
         leader_rank.tell(lot);
         EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 1; }));
+        leader_rank.tell(wire::CloseCall{1});
         leader_rank.tell(call_of_stride(0));
         leader_rank.tell(lot_of(2, 1000, {}));
         EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 2; }));
@@ -331,6 +332,21 @@ TEST(Worker, a_lot_that_does_not_fit_its_call_breaks_its_node_only) {
         leader_rank.tell(lot_of(1, 2, inputs));
       },
       "15 bytes for 2 tasks of 8 bytes");
+  breaks_down(
+      [](Conversation& leader_rank) {
+        leader_rank.tell(call_of_stride(0));
+        leader_rank.tell(lot_of(1, std::uint64_t{1} << 60U, {}));
+      },
+      "1152921504606846976 tasks");
+}
+
+TEST(Worker, a_call_that_comes_twice_breaks_its_node_only) {
+  breaks_down(
+      [](Conversation& leader_rank) {
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell(call_of_stride(16));
+      },
+      "call 1 came twice");
 }
 
 }  // namespace

@@ -28,6 +28,7 @@
 
 #include <rankpool/detail/byte_buffer.hpp>
 #include <rankpool/detail/fixed_size.hpp>
+#include <rankpool/detail/object_ledger.hpp>
 #include <rankpool/export.hpp>
 
 namespace rankpool::detail {
@@ -113,10 +114,14 @@ class RANKPOOL_API OutputArchive final : public boost::archive::detail::common_o
   std::map<std::pair<const void*, std::type_index>, std::uint64_t> shared_;
 };
 
-/// Reads objects from bytes that outlive it.
+/// Reads objects from bytes that outlive it. Bytes that make no sense end in a DecodeError, or in what Boost throws:
+/// never in memory beyond what the bytes could fill, nor in a read or a jump elsewhere.
 class RANKPOOL_API InputArchive final : public boost::archive::detail::common_iarchive<InputArchive> {
  public:
-  explicit InputArchive(Bytes from) : at_(from.data()), end_(from.data() + from.size()) {}
+  explicit InputArchive(Bytes from)
+      : at_(from.data()),
+        end_(from.data() + from.size()),
+        stack_begin_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))) {}
   InputArchive(const InputArchive&) = delete;
   InputArchive& operator=(const InputArchive&) = delete;
   ~InputArchive() override;
@@ -127,14 +132,20 @@ class RANKPOOL_API InputArchive final : public boost::archive::detail::common_ia
       // Only text formats need it.
     } else if constexpr (std::is_same_v<T, boost::archive::class_name_type>) {
       load_name(value.t);
+    } else if constexpr (boost_number<T>) {
+      load(value);
     } else if constexpr (fixed_size<T>) {
-      if constexpr (bitwise<T>)
+      if constexpr (copied_back<T>)
         std::memcpy(static_cast<void*>(&value), take(sizeof(T)), sizeof(T));
       else
         value = decode_fixed<T>(take(fixed_bytes<T>));
     } else if constexpr (standard<T>) {
       Standard<T>::load(*this, value);
+    } else if constexpr (std::is_pointer_v<T>) {
+      check_stack();
+      load_pointer_or_null(value);
     } else {
+      check_stack();
       boost::archive::load(*this, value);
     }
   }
@@ -149,10 +160,31 @@ class RANKPOOL_API InputArchive final : public boost::archive::detail::common_ia
     }
   }
 
-  // NOLINTNEXTLINE(bugprone-virtual-near-miss): Boost's name
+  // NOLINTBEGIN(bugprone-virtual-near-miss): Boost's names
+
   void load(boost::serialization::collection_size_type& count) {
     count = boost::serialization::collection_size_type(load_count());
   }
+  void load(boost::archive::tracking_type& tracked) { tracked = *take(1) != std::byte{0}; }
+  void load(boost::archive::version_type& version);
+  void load(boost::archive::object_id_type& number);
+
+  // In place of the base's members of these names: Boost's templates call the archive's own.
+  void register_basic_serializer(const ObjectLedger::Class& kind) {
+    ledger_.enter(kind);
+    basic_iarchive::register_basic_serializer(kind);
+  }
+  void load_object(void* object, const ObjectLedger::Class& kind) {
+    ledger_.begin_object(kind);
+    basic_iarchive::load_object(object, kind);
+  }
+  const ObjectLedger::PointerClass* load_pointer(void*& object, const ObjectLedger::PointerClass* kind,
+                                                 ObjectLedger::FindClass find) {
+    const ObjectLedger::Pointer entry(ledger_, {at_, end_}, kind, find);
+    return basic_iarchive::load_pointer(object, kind, find);
+  }
+
+  // NOLINTEND(bugprone-virtual-near-miss)
 
   template <class T>
   void load_array(boost::serialization::array_wrapper<T>& values, unsigned /*version*/) {
@@ -164,7 +196,15 @@ class RANKPOOL_API InputArchive final : public boost::archive::detail::common_ia
   }
 
   /// A container's length. Lengths that what is left can't hold are refused before anyone allocates for them.
-  std::uint64_t load_count();
+  /// @param least bytes that each element takes at least.
+  std::uint64_t load_count(std::size_t least = 0);
+
+  /// To be called for each element of a container, with what left() was before it: an element may take no bytes, but
+  /// not any number of them.
+  void count_element(std::size_t left_before) {
+    if (left() == left_before) [[unlikely]]
+      count_free_element();
+  }
 
   [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
 
@@ -189,17 +229,49 @@ class RANKPOOL_API InputArchive final : public boost::archive::detail::common_ia
       throw_too_long("an object", left());
   }
 
+  struct SharedObject {
+    std::shared_ptr<void> object;  ///< null until it is made
+    std::type_index type;
+  };
+
   /// Objects that shared pointers own, by the number OutputArchive::share gave them.
-  std::vector<std::shared_ptr<void>>& shared() { return shared_; }
+  std::vector<SharedObject>& shared() { return shared_; }
   /// Objects that Boost made and shared pointers own, by address.
   std::unordered_map<const void*, std::shared_ptr<void>>& owners() { return owners_; }
+  /// The classes and objects that Boost has read.
+  ObjectLedger& ledger() { return ledger_; }
 
  private:
   void load_name(char* name);
+  void count_free_element();
+
+  // What fails half-way stays behind: nobody may take it for an object.
+  template <class T>
+  void load_pointer_or_null(T*& pointer) {
+    try {
+      boost::archive::load(*this, pointer);
+    } catch (...) {
+      pointer = nullptr;
+      throw;
+    }
+  }
+
+  /// Objects in objects in objects take stack: what nests deeper than there is stack is refused.
+  void check_stack() const {
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (stack_begin_ - here > always_there) [[unlikely]]
+      check_stack_left(here);
+  }
+  static void check_stack_left(std::uintptr_t here);
+
+  static constexpr std::size_t always_there = std::size_t{128} << 10U;
 
   const std::byte* at_;
   const std::byte* end_;
-  std::vector<std::shared_ptr<void>> shared_;
+  std::uintptr_t stack_begin_;
+  std::uint64_t free_elements_ = 0;  ///< elements of containers that took no bytes
+  ObjectLedger ledger_;
+  std::vector<SharedObject> shared_;
   std::unordered_map<const void*, std::shared_ptr<void>> owners_;
 };
 

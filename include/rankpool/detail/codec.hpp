@@ -143,7 +143,7 @@ inline constexpr std::size_t args_stride = sum_of_fixed_bytes<Args...>;
 /// Takes `length` bytes off the front of `rest`.
 [[nodiscard]] inline Bytes take_bytes(Bytes& rest, std::uint64_t length) {
   if (rest.size() < length) [[unlikely]]
-    throw_too_short("an argument", static_cast<std::size_t>(length), rest.size());
+    throw_too_short("an argument or result", static_cast<std::size_t>(length), rest.size());
   const Bytes taken = rest.first(static_cast<std::size_t>(length));
   rest = rest.subspan(taken.size());
   return taken;

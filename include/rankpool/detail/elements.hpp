@@ -2,6 +2,9 @@
 /// Saving and loading one value of any type that travels, also where it has no default constructor.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <string>
@@ -83,6 +86,31 @@ T load_value(InputArchive& archive) {
   } else {
     Loaded<T> loaded(archive);
     return std::move(*loaded);
+  }
+}
+
+/// Bytes that an encoded T takes at least.
+template <class T>
+consteval std::size_t least_bytes() {
+  if constexpr (fixed_size<T>)
+    return fixed_bytes<T>;
+  else if constexpr (requires { Standard<T>::least_bytes; })
+    return Standard<T>::least_bytes;
+  else
+    return 0;
+}
+
+/// Calls `load()` for each of the elements of a container whose length comes next.
+/// @tparam Parts what an element is made of.
+template <class... Parts>
+void load_each(InputArchive& archive, auto&& reserve, auto&& load) {
+  constexpr std::size_t least = (least_bytes<Parts>() + ...);
+  std::uint64_t count = archive.load_count(least);
+  reserve(static_cast<std::size_t>(least != 0 ? count : std::min<std::uint64_t>(count, archive.left())));
+  for (; count != 0; --count) {
+    const std::size_t left = archive.left();
+    load();
+    if constexpr (least == 0) archive.count_element(left);
   }
 }
 

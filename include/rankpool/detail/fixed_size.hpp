@@ -47,6 +47,10 @@ inline constexpr std::size_t fixed_bytes<std::optional<T>> = fixed_size<T> ? 1 +
 template <class T>
 concept copied_whole = bitwise<T> && is_padding_free<T>();
 
+/// Any bytes are a T, as far as can be told.
+template <class T>
+concept copied_back = bitwise<T> && !std::is_same_v<T, bool>;
+
 /// How a fixed-size T becomes bytes and back.
 template <class T>
 struct Fixed {
@@ -66,6 +70,12 @@ struct Fixed {
     std::memcpy(bytes.data(), from, sizeof(T));
     return std::bit_cast<T>(bytes);
   }
+};
+
+template <>
+struct Fixed<bool> {
+  static void encode(bool value, std::byte* to) { *to = value ? std::byte{1} : std::byte{0}; }
+  static bool decode(const std::byte* from) { return *from != std::byte{0}; }
 };
 
 template <class First, class Second>
@@ -103,7 +113,7 @@ struct Fixed<std::array<T, N>> {
   static std::array<T, N> decode([[maybe_unused]] const std::byte* from) {
     if constexpr (N == 0) {
       return {};
-    } else if constexpr (bitwise<T>) {
+    } else if constexpr (copied_back<T>) {
       std::array<std::byte, sizeof(std::array<T, N>)> bytes;
       std::memcpy(bytes.data(), from, bytes.size());
       return std::bit_cast<std::array<T, N>>(bytes);
@@ -154,7 +164,7 @@ void encode_fixed_run(const T* values, std::size_t count, std::byte* to) {
 /// Decodes into existing values.
 template <fixed_size T>
 void decode_fixed_run(const std::byte* from, std::size_t count, T* values) {
-  if constexpr (bitwise<T>) {
+  if constexpr (copied_back<T>) {
     if (count != 0) std::memcpy(static_cast<void*>(values), from, count * sizeof(T));
   } else {
     for (std::size_t i = 0; i < count; ++i) values[i] = Fixed<T>::decode(from + i * fixed_bytes<T>);
@@ -199,7 +209,7 @@ class DecodingIterator {
 /// Makes a vector or string of `count` encoded values.
 template <class Container, fixed_size T = typename Container::value_type>
 [[nodiscard]] Container decode_fixed_container(const std::byte* from, std::size_t count) {
-  if constexpr (bitwise<T>) {
+  if constexpr (copied_back<T>) {
     if (reinterpret_cast<std::uintptr_t>(from) % alignof(T) == 0) {
       // One copy, without the zeroes of Container(count).
       const T* values = reinterpret_cast<const T*>(from);

@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -22,30 +21,40 @@
 namespace rankpool::detail {
 
 /// The next encoded result, taken off the front of `rest`.
+/// @throws DecodeError when that is too short.
 template <class R>
 [[nodiscard]] Bytes take_result(Bytes& rest) {
-  std::uint64_t length = fixed_bytes<R>;
-  if constexpr (!fixed_size<R>) {
-    std::memcpy(&length, rest.data(), sizeof(length));
-    rest = rest.subspan(sizeof(length));
-  }
-  const Bytes result = rest.first(static_cast<std::size_t>(length));
-  rest = rest.subspan(result.size());
-  return result;
+  if constexpr (fixed_size<R>)
+    return take_bytes(rest, fixed_bytes<R>);
+  else
+    return take_frame(rest);
 }
 
 /// Takes a run of encoded results apart: calls `store(task, decode)` for each, where `decode()` gives its R, and
-/// `fail(task, error)` where that throws.
+/// `fail(task, error)` where that throws. Bytes that make no sense, because a task wrote over them, are the error of
+/// all tasks from there on.
 template <class R>
 void for_each_result(std::uint64_t first, std::uint64_t count, Bytes encoded, auto&& store, auto&& fail) {
-  for (std::uint64_t task = first; task < first + count; ++task) {
-    const Bytes result = take_result<R>(encoded);
+  const std::uint64_t end = first + count;
+  std::exception_ptr damage;
+  std::uint64_t task = first;
+  for (; task != end; ++task) {
+    Bytes result;
+    try {
+      result = take_result<R>(encoded);
+      if (task + 1 == end && !encoded.empty()) [[unlikely]]
+        throw_too_long("the results of a run of tasks", encoded.size());
+    } catch (...) {
+      damage = std::current_exception();
+      break;
+    }
     try {
       store(task, [result] { return decode<R>(result); });
     } catch (...) {
       fail(task, std::current_exception());
     }
   }
+  for (; task != end; ++task) fail(task, damage);
 }
 
 /// A place for each of a growing number of values that come in any order. It holds Ts where empty ones are cheap to
@@ -102,7 +111,12 @@ class ResultVector {
     if (size > results_.capacity()) results_.reserve(std::max(size, 2 * results_.capacity()));
   }
 
+  /// @throws DecodeError when `encoded` is not `count` results.
   void copy(std::size_t first, std::size_t count, Bytes encoded) {
+    if (encoded.size() / sizeof(R) < count) [[unlikely]]
+      throw_too_short("a run of results", count, encoded.size() / sizeof(R));
+    if (encoded.size() != count * sizeof(R)) [[unlikely]]
+      throw_too_long("a run of results", encoded.size() - count * sizeof(R));
     const bool aligned = reinterpret_cast<std::uintptr_t>(encoded.data()) % alignof(R) == 0;
     if (first == results_.size() && aligned) {
       // Most runs come in order: appending spares the zeroes of a resize.
@@ -130,7 +144,11 @@ class MapSink final : public ResultSink {
 
   void values(std::uint64_t first, std::uint64_t count, Bytes encoded) override {
     if constexpr (copied_results<R>) {
-      results_.copy(static_cast<std::size_t>(first), static_cast<std::size_t>(count), encoded);
+      try {
+        results_.copy(static_cast<std::size_t>(first), static_cast<std::size_t>(count), encoded);
+      } catch (const DecodeError&) {
+        errors_.add(first, std::current_exception());
+      }
     } else {
       for_each_result<R>(
           first, count, encoded,

@@ -30,6 +30,7 @@ struct StandardSequence {
   using Value = typename Sequence::value_type;
   using Parts = TypeList<Value>;
   static constexpr bool supported = true;
+  static constexpr std::size_t least_bytes = sizeof(std::uint64_t);
 
   static void save(OutputArchive& archive, const Sequence& values) {
     archive.save_count(values.size());
@@ -42,15 +43,17 @@ struct StandardSequence {
   }
 
   static void load(InputArchive& archive, Sequence& values) {
-    std::uint64_t count = archive.load_count();
     if constexpr (contiguous_container<Sequence>) {
+      const std::uint64_t count = archive.load_count(fixed_bytes<Value>);
       const std::byte* from = archive.take_run(count, fixed_bytes<Value>);
       values = decode_fixed_container<Sequence>(from, static_cast<std::size_t>(count));
     } else {
       values.clear();
       // Elements are loaded in their final place where they can be, as tracking needs their address.
-      if constexpr (requires { values.reserve(1); }) values.reserve(static_cast<std::size_t>(count));
-      for (; count != 0; --count) load_element(archive, values);
+      const auto reserve = [&]([[maybe_unused]] std::size_t count) {
+        if constexpr (requires { values.reserve(count); }) values.reserve(count);
+      };
+      load_each<Value>(archive, reserve, [&] { load_element(archive, values); });
     }
   }
 
@@ -102,11 +105,14 @@ struct Standard<std::array<T, N>> {
 
 // --- sets and maps --------------------------------------------------------------------------------------------------
 
+inline constexpr auto ignore = [](std::size_t /*count*/) {};
+
 template <class Set>
 struct StandardSet {
   using Value = typename Set::value_type;
   using Parts = TypeList<Value>;
   static constexpr bool supported = true;
+  static constexpr std::size_t least_bytes = sizeof(std::uint64_t);
 
   static void save(OutputArchive& archive, const Set& values) {
     archive.save_count(values.size());
@@ -114,11 +120,14 @@ struct StandardSet {
   }
   static void load(InputArchive& archive, Set& values) {
     values.clear();
-    for (std::uint64_t count = archive.load_count(); count != 0; --count) {
+    load_each<Value>(archive, ignore, [&] {
       Loaded<Value> value(archive);
+      const std::size_t size = values.size();
       const auto place = values.emplace_hint(values.end(), std::move(*value));
+      if (values.size() == size) [[unlikely]]
+        throw DecodeError("a set has the same element twice");
       moved(archive, *place, *value);
-    }
+    });
   }
 };
 
@@ -128,6 +137,7 @@ struct StandardMap {
   using Mapped = typename Map::mapped_type;
   using Parts = TypeList<Key, Mapped>;
   static constexpr bool supported = true;
+  static constexpr std::size_t least_bytes = sizeof(std::uint64_t);
 
   static void save(OutputArchive& archive, const Map& entries) {
     archive.save_count(entries.size());
@@ -138,13 +148,16 @@ struct StandardMap {
   }
   static void load(InputArchive& archive, Map& entries) {
     entries.clear();
-    for (std::uint64_t count = archive.load_count(); count != 0; --count) {
+    load_each<Key, Mapped>(archive, ignore, [&] {
       Loaded<Key> key(archive);
       Loaded<Mapped> mapped(archive);
+      const std::size_t size = entries.size();
       const auto place = entries.emplace_hint(entries.end(), std::move(*key), std::move(*mapped));
+      if (entries.size() == size) [[unlikely]]
+        throw DecodeError("a map has the same key twice");
       moved(archive, place->second, *mapped);
       moved(archive, place->first, *key);
-    }
+    });
   }
 };
 

@@ -39,6 +39,7 @@ struct Standard<std::unique_ptr<T>> {
     if constexpr (made_by_boost<T>) {
       Value* object = nullptr;
       archive >> object;
+      if (object != nullptr) archive.ledger().own_alone();
       pointer.reset(object);
     } else {
       pointer.reset();
@@ -81,18 +82,20 @@ struct Standard<std::shared_ptr<T>> {
     if (number == 0) {
       pointer.reset();
     } else if (number <= shared.size()) {
-      pointer = std::static_pointer_cast<Value>(shared[static_cast<std::size_t>(number - 1)]);
+      const auto& known = shared[static_cast<std::size_t>(number - 1)];
+      if (known.type != typeid(Value)) throw DecodeError("a shared pointer to an object of another type");
+      pointer = std::static_pointer_cast<Value>(known.object);
     } else if (number == shared.size() + 1) {
       // Known by its number before its content is loaded, which may point back to it.
       if constexpr (std::is_default_constructible_v<Value>) {
         auto object = std::make_shared<Value>();
-        shared.push_back(object);
+        shared.push_back({object, typeid(Value)});
         archive >> *object;
         pointer = std::move(object);
       } else {
-        shared.emplace_back();
+        shared.push_back({nullptr, typeid(Value)});
         auto object = std::make_shared<Value>(load_value<Value>(archive));
-        archive.shared()[static_cast<std::size_t>(number - 1)] = object;
+        archive.shared()[static_cast<std::size_t>(number - 1)].object = object;
         pointer = std::move(object);
       }
     } else {
@@ -103,6 +106,7 @@ struct Standard<std::shared_ptr<T>> {
   /// The first shared pointer to an object owns it; later ones, also to its bases, share that.
   static std::shared_ptr<T> own(InputArchive& archive, Value* object) {
     if (object == nullptr) return {};
+    archive.ledger().own_together();
     const void* whole = object;
     if constexpr (std::is_polymorphic_v<Value>) whole = dynamic_cast<const void*>(object);
     auto& owner = archive.owners()[whole];

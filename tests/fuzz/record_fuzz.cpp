@@ -1,0 +1,97 @@
+// What executors leave in their outboxes: any bytes are read as records that lie where records may lie, or refused.
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "fuzz/target.hpp"
+#include "host/record_reader.hpp"
+
+namespace {
+
+using namespace rankpool;  // NOLINT(google-build-using-namespace)
+using fuzz::require;
+using host::outbox_bytes;
+
+constexpr std::uint64_t ring_begin = 4096;
+constexpr std::uint64_t channel_bytes = ring_begin + outbox_bytes + 8192;
+
+/// A channel of one outbox and two lent blocks, the second one at the channel's end.
+struct FakeChannel {
+  std::unique_ptr<std::byte[]> memory{new std::byte[channel_bytes]{}};
+  std::array<host::LentBlock, 2> lent{{{ring_begin + outbox_bytes, 4096}, {channel_bytes - 96, 96}}};
+
+  [[nodiscard]] std::byte* ring() const { return memory.get() + ring_begin; }
+};
+
+bool lies_in(fuzz::Bytes part, const std::byte* begin, std::uint64_t bytes) {
+  return part.data() >= begin && part.data() + part.size() <= begin + bytes;
+}
+
+void check(const host::Record& record, const host::OutboxView& outbox, std::uint64_t end) {
+  require(record.end > outbox.head && record.end - outbox.head <= end - outbox.head, "a record ends where it may");
+  require(record.end % host::record_alignment == 0, "records stay aligned");
+  require(record.nanoseconds >= 0, "time does not go back");
+  require(record.kind == host::RecordKind::results || record.kind == host::RecordKind::failure,
+          "a record is of a kind that is delivered");
+  if (record.block == 0) {
+    require(lies_in(record.payload, outbox.ring, outbox_bytes), "a payload lies in the ring");
+    require(record.count != 0, "a record without a block tells of tasks");
+  } else {
+    const auto lent = std::ranges::find(outbox.lent, record.block, &host::LentBlock::offset);
+    require(lent != outbox.lent.end(), "a block is one of those lent");
+    require(lies_in(record.payload, outbox.channel + lent->offset, lent->bytes), "a payload lies in its block");
+  }
+  fuzz::read_all(record.payload);
+}
+
+/// Puts the bytes into the ring at `head` and around its end; takes them out again.
+class Written {
+ public:
+  Written(std::byte* ring, std::uint64_t head, fuzz::Bytes bytes) : ring_(ring), at_(head % outbox_bytes) {
+    bytes = bytes.first(std::min<std::size_t>(bytes.size(), outbox_bytes));
+    behind_ = std::min<std::size_t>(bytes.size(), outbox_bytes - at_);
+    before_ = bytes.size() - behind_;
+    std::ranges::copy(bytes.first(behind_), ring_ + at_);
+    std::ranges::copy(bytes.subspan(behind_), ring_);
+  }
+  Written(const Written&) = delete;
+  Written& operator=(const Written&) = delete;
+  ~Written() {
+    std::fill_n(ring_ + at_, behind_, std::byte{});
+    std::fill_n(ring_, before_, std::byte{});
+  }
+
+ private:
+  std::byte* ring_;
+  std::size_t at_;
+  std::size_t behind_ = 0;
+  std::size_t before_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const FakeChannel channel;
+  fuzz::Bytes input = std::as_bytes(std::span(data, size));
+  const auto start = fuzz::take<fuzz::RecordInput>(input);
+  // The leader's own count, which is always aligned; the rest is what the executor says.
+  const std::uint64_t head = start.head / host::record_alignment * host::record_alignment;
+  const std::uint64_t tail = head + start.published;
+  const Written written(channel.ring(), head, input);
+
+  host::OutboxView outbox{channel.ring(), channel.memory.get(), channel.lent, head};
+  host::Record record;
+  auto reading = host::Reading::record;
+  std::uint64_t records = 0;
+  while ((reading = host::read_record(outbox, tail, record)) == host::Reading::record) {
+    check(record, outbox, tail);
+    outbox.head = record.end;
+    require(++records <= outbox_bytes / sizeof(host::RecordHeader), "an outbox holds no endless records");
+  }
+  if (reading == host::Reading::nonsense) return 0;
+  outbox.head = tail;
+  if (host::read_open_run(outbox, tail, start.open_run, record) == host::Reading::record) {
+    check(record, outbox, tail + outbox_bytes);
+  }
+  return 0;
+}
