@@ -11,9 +11,9 @@ scheduler:
 wire:
 task:
 host: support task scheduler/chunking.hpp
-transport: wire
+transport: support wire
 master: host scheduler support task transport wire
-worker: host transport wire
+worker: host support transport wire
 launch: host master support task transport wire worker
 '
 
