@@ -34,8 +34,8 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       board_(channel_),
       executors_(config.channel.slot_ranks.size()),
       watch_(executors_.size()),
-      forkable_(channel_.slots()),
-      has_initializer_(config.initializer.has_value()) {
+      has_initializer_(config.initializer.has_value()),
+      forkable_(channel_.slots()) {
   for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
     executors_[slot].member = config.channel.slot_members[slot];
     executors_[slot].rank = config.channel.slot_ranks[slot];

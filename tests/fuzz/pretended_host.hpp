@@ -48,7 +48,6 @@ class PretendedHost final : public host::Host {
   bool poll(host::HostListener&) override { return false; }
   void wait(std::chrono::nanoseconds) override {}
   void ring() noexcept override {}
-  [[nodiscard]] std::uint32_t executors() const override { return 0; }
   void shut_down() override {}
   void kill() override {}
 

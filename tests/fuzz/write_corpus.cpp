@@ -107,12 +107,13 @@ void write_reports(const Corpus& corpus) {
   corpus.write("task_exceeded_its_time", to(master, late));
   corpus.write("initializer_failed", to(master, wire::InitializerFailed{2, 5, image}));
   corpus.write("broken", to(master, wire::Broken{"no memory"}));
-  Input all = to(master, wire::Executors{8});
+  Input all = to(master, wire::Executors{8, "no processes"});
   for (std::uint64_t lot = 0; lot < 16; ++lot) {
     wire::encode(all, wire::Results{lot, 4 * lot, 2, 1000, encoded});
     wire::encode(all, wire::TasksReturned{lot, 4 * lot + 2, 2});
     wire::encode(all, wire::Retracted{lot});
   }
+  wire::encode(all, wire::RankLost{3, "n17", 4712, 6});
   wire::encode(all, wire::Stopped{wire::StopMode::finish});
   corpus.write("life_of_a_master", all);
 }
