@@ -7,12 +7,12 @@ set -euo pipefail
 
 # what it is for | package | why
 packages='
-build|build-essential|the C++ compiler (g++) and the linker
+build|build-essential|the C++ compiler (g++), with libbacktrace, and the linker
 build|cmake|configures the build
 build|ninja-build|runs the build
 build|libopenmpi-dev|MPI between the nodes: headers and library
 build|openmpi-bin|mpirun
-build|libboost-dev|Boost headers (Multiprecision in an example)
+build|libboost-dev|Boost headers (Stacktrace; Multiprecision in an example)
 build|libboost-mpi-dev|Boost.MPI, the C++ face of MPI
 build|libboost-serialization-dev|Boost.Serialization: arguments and results on their way
 build|libcli11-dev|command lines of the examples

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include <rankpool/detail/code_address.hpp>
 #include <rankpool/export.hpp>
 
 namespace rankpool {
@@ -59,6 +60,10 @@ struct RemoteReport {
   std::string type_name;            ///< demangled type of what was thrown
   std::string text;                 ///< its what()
   std::vector<std::string> causes;  ///< texts of the nested exceptions, the outermost first
+
+  // Of an executor's death.
+  std::string stderr_tail = {};         ///< the last lines that the task wrote
+  std::vector<CodeAddress> stack = {};  ///< where the task crashed, the innermost frame first
 };
 
 }  // namespace detail
@@ -83,8 +88,8 @@ class RANKPOOL_API RemoteError : public virtual Error {
   [[nodiscard]] const std::string& type_name() const noexcept { return report_->type_name; }
   /// @returns the texts of the exceptions nested in this one (std::throw_with_nested), the outermost first.
   [[nodiscard]] const std::vector<std::string>& causes() const noexcept { return report_->causes; }
-  /// @returns several lines for people: what happened, in which task and attempt, where, and what caused it. No newline
-  /// at the end.
+  /// @returns several lines for people: what happened, in which task and attempt, where, and what caused it; of a task
+  /// that was lost also its last lines on stderr and the backtrace of its crash. No newline at the end.
   [[nodiscard]] std::string describe() const;
 
  protected:
@@ -99,6 +104,8 @@ class RANKPOOL_API RemoteError : public virtual Error {
 
   /// @returns what what() gives.
   [[nodiscard]] const char* text() const noexcept { return report_->text.c_str(); }
+  /// @returns all that is known.
+  [[nodiscard]] const detail::RemoteReport& report() const noexcept { return *report_; }
 
  private:
   std::shared_ptr<const detail::RemoteReport> report_;
@@ -136,7 +143,8 @@ class RANKPOOL_API UnknownRemoteError final : public PoolError, public virtual R
 }  // namespace detail
 
 /// The executor of a task died: a crash, `exit`, a signal from outside. Thrown for the task that ran, once its attempts
-/// are used up; all other tasks go on elsewhere. Python: `BrokenProcessPool`, there the end of the whole pool.
+/// are used up; all other tasks go on elsewhere. what() is one line; describe() adds stderr_tail() and backtrace().
+/// Python: `BrokenProcessPool`, there the end of the whole pool.
 class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteError {
  public:
   /// @param text what happened, in words.
@@ -151,6 +159,17 @@ class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteE
         signal_(signal),
         exit_code_(exit_code),
         pid_(pid) {}
+  /// The same, of an executor that has left more.
+  /// @param report all that is known of the task's end.
+  /// @param signal number of the signal that killed the executor, if one did.
+  /// @param exit_code status the executor ended with, if it did.
+  /// @param pid its process id; 0 when not known.
+  WorkerLost(const detail::RemoteReport& report, std::optional<int> signal, std::optional<int> exit_code, int pid)
+      : RemoteError(report),
+        PoolError(report.text),  // NOLINT(bugprone-throw-keyword-missing): a base
+        signal_(signal),
+        exit_code_(exit_code),
+        pid_(pid) {}
 
   /// @returns the number of the signal that killed the executor; empty when it ended otherwise.
   [[nodiscard]] std::optional<int> signal() const noexcept { return signal_; }
@@ -158,6 +177,19 @@ class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteE
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
   /// @returns the executor's process id on host(); 0 when not known.
   [[nodiscard]] int pid() const noexcept { return pid_; }
+  /// @returns the last lines that the task wrote to stderr, up to 2 KiB, without the newline at the end; empty where
+  /// there are none. Among them is what assert() and std::terminate() say, and the C library's complaint
+  /// about a damaged heap or stack. Not among them: what was written past the C and C++ streams (write(), programs that
+  /// the task has started, a `FILE*` copied from `stderr` before `run()`), wide characters, and a line that was not
+  /// ended when SIGKILL came.
+  [[nodiscard]] const std::string& stderr_tail() const noexcept { return report().stderr_tail; }
+  /// @returns where the task crashed: a line for each of up to 16 calls, the innermost first, such as
+  /// "overrun_the_grid(Grid&) at /home/ann/grid.cpp:17". Files and lines take a program compiled with `-g`; a function
+  /// without a name is "libsim.so+0x1a2b", which `addr2line` knows what to do with. Empty after an exit, after SIGKILL
+  /// or another signal from outside that is no crash, and where a handler of the program's own took the signal. The
+  /// first call in a process reads the program's debug information, which takes milliseconds, for a large program
+  /// more.
+  [[nodiscard]] std::vector<std::string> backtrace() const;
 
  private:
   std::optional<int> signal_;
@@ -173,6 +205,13 @@ class RANKPOOL_API TaskTimeout : public detail::PoolError, public virtual Remote
   explicit TaskTimeout(const std::string& text, TaskPlace place = {})
       : RemoteError({std::move(place), "rankpool::TaskTimeout", text, {}}),
         PoolError(text) {}  // NOLINT(bugprone-throw-keyword-missing): a base
+  /// The same, of an executor that has left more.
+  /// @param report all that is known of the task's end.
+  explicit TaskTimeout(const detail::RemoteReport& report)
+      : RemoteError(report), PoolError(report.text) {}  // NOLINT(bugprone-throw-keyword-missing): a base
+
+  /// @returns the last lines that the task wrote to stderr, as WorkerLost::stderr_tail() does: what it was doing.
+  [[nodiscard]] const std::string& stderr_tail() const noexcept { return report().stderr_tail; }
 };
 
 /// A result was not there in the time given to `get`, `next`, or a call's `timeout`. Mirrors

@@ -11,15 +11,19 @@
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f32;  // "rankpoo2": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f33;  // "rankpoo3": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 std::uint64_t slots_offset() { return round_up(sizeof(ChannelHeader), cache_line); }
 
-std::uint64_t outboxes_offset(std::uint64_t slots) {
+std::uint64_t last_words_offset(std::uint64_t slots) {
   return round_up(slots_offset() + slots * sizeof(ExecutorSlot), page);
+}
+
+std::uint64_t outboxes_offset(std::uint64_t slots) {
+  return round_up(last_words_offset(slots) + slots * sizeof(LastWords), page);
 }
 
 // Twice the memory leaves room for fragments; only what is used is ever reserved.
@@ -52,6 +56,7 @@ Channel::Channel(const Config& config)
     auto* slot = new (slots_ + i) ExecutorSlot;
     slot->rank = config.slot_ranks[i];
     slot->member = config.slot_members[i];
+    new (last_words_ + i) LastWords;
   }
   header_->magic = channel_magic;
 }
@@ -68,6 +73,7 @@ void Channel::find_parts() {
   slots_ = reinterpret_cast<ExecutorSlot*>(memory_.base() + slots_offset());
   slot_count_ = header_->slots;
   member_count_ = header_->members;
+  last_words_ = reinterpret_cast<LastWords*>(memory_.base() + last_words_offset(slot_count_));
   outboxes_ = outboxes_offset(slot_count_);
 }
 

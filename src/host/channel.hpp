@@ -3,7 +3,7 @@
 //   leader   posts lots in `lots`, sets their bit in `open_lots`, wakes executors that sleep
 //   executor claims a chunk by one compare-exchange on the lot's claim word, runs it, puts records in its outbox,
 //            sets its bit in `ready` and rings the leader when the leader may have something to do
-//   zygote   writes an executor's pid and exit status and sets its bit in `exited`
+//   zygote   writes an executor's pid and exit status, names the modules of its crash, and sets its bit in `exited`
 //
 // Everything here is written so that a process may be killed between any two instructions.
 #pragma once
@@ -18,6 +18,8 @@
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/code_address.hpp>
 
+#include "host/last_words.hpp"
+#include "host/progress.hpp"
 #include "host/shared_memory.hpp"
 #include "support/futex.hpp"
 
@@ -88,15 +90,6 @@ enum class SlotCommand : std::uint32_t {
   spawn,
   kill,
   expire  ///< kill, if it is still where the slot's `expired` says
-};
-
-/// How far an executor has come. Changes whenever a task ends, and never comes back in the executor's life.
-struct Progress {
-  static constexpr std::uint64_t no_run = ~std::uint64_t{0};
-
-  std::uint64_t tail = 0;      ///< of its outbox: grows with each run of results and each failure
-  std::uint64_t finished = 0;  ///< tasks of the open run that have ended; no_run when it has none open
-  friend bool operator==(const Progress&, const Progress&) = default;
 };
 
 /// One executor's place. What one side writes often is kept off the other side's cache line.
@@ -247,6 +240,8 @@ class Channel {
   [[nodiscard]] std::uint32_t members() const { return member_count_; }
   /// How far the slot's executor has come; exact when it stands still.
   [[nodiscard]] Progress progress(std::uint32_t slot);
+  /// What the slot's executor leaves behind; not on the pages that are read while tasks run.
+  LastWords& last_words(std::uint32_t slot) { return last_words_[slot]; }
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
   std::byte* at(std::uint64_t offset) { return memory_.base() + offset; }
   SharedMemory& memory() { return memory_; }
@@ -264,6 +259,7 @@ class Channel {
   SharedMemory memory_;
   ChannelHeader* header_ = nullptr;
   ExecutorSlot* slots_ = nullptr;
+  LastWords* last_words_ = nullptr;
   std::uint64_t outboxes_ = 0;
   // As the header told before a task could write there.
   std::uint32_t slot_count_ = 0;

@@ -8,6 +8,8 @@
 #include <rankpool/detail/code_address.hpp>
 #include <rankpool/errors.hpp>
 
+#include "host/crash_handler.hpp"
+#include "host/stderr_tail.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
 #include "task/this_task.hpp"
@@ -217,6 +219,8 @@ bool Executor::look_for_work() {
 
 void executor_main(Channel& channel, std::uint32_t slot) {
   task::mark_executor();
+  keep_stderr(channel, slot);
+  dump_crashes_to(channel.last_words(slot).crash);
   Executor(channel, slot).serve();
 }
 

@@ -30,7 +30,7 @@ void report(Channel& channel, std::uint32_t slot, SlotState state, int wait_stat
 // The kernel kills the executors of a zygote that dies; their groups it leaves to us.
 void make_sure_of_death(pid_t pid) {
   constexpr int patience_ms = 1000;
-  if (pid <= 0) return;
+  if (pid <= 1) return;  // a task may have written over it
   const support::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   kill(-pid, SIGKILL);
   if (!process) return;

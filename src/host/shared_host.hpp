@@ -106,6 +106,7 @@ class SharedHost final : public Host {
   void order(std::uint32_t slot, SlotCommand command);
   void look_at(std::uint32_t slot, HostListener& listener);
   void handle_exit(std::uint32_t slot, HostListener& listener);
+  [[nodiscard]] task::DeathReport report_of_dead(std::uint32_t slot);
   void settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener);
   void blame(const task::DeathReport& report);
   void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);

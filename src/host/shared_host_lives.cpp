@@ -1,4 +1,6 @@
 // The lives of a host's executors: started, replaced when they die, ended.
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -96,13 +98,7 @@ std::vector<std::uint32_t> SharedHost::bury_the_lost() {
 }
 
 void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
-  ExecutorSlot& executor = channel_.slot(slot);
-  const task::DeathReport report{.rank = executors_[slot].rank,
-                                 .host = host_name_,
-                                 .slot = static_cast<int>(slot),
-                                 .pid = executor.pid.load(),
-                                 .wait_status = executor.wait_status.load(),
-                                 .time_limit = exceeded_limit(slot)};
+  const task::DeathReport report = report_of_dead(slot);
   drain(slot, listener);
   drain_open_run(slot, listener);
   settle_chunk_of_dead(slot, report, listener);
@@ -111,6 +107,28 @@ void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
   channel_.header().spinners.erase(slot);
   channel_.header().asking.erase(slot);
   replace(slot, listener);
+}
+
+// To be asked before anything is changed that tells how far the executor had come.
+task::DeathReport SharedHost::report_of_dead(std::uint32_t slot) {
+  const ExecutorSlot& executor = channel_.slot(slot);
+  const LastWords& last_words = channel_.last_words(slot);
+  task::DeathReport report{.rank = executors_[slot].rank,
+                           .host = host_name_,
+                           .slot = static_cast<int>(slot),
+                           .pid = executor.pid.load(),
+                           .wait_status = executor.wait_status.load(),
+                           .time_limit = exceeded_limit(slot),
+                           .stderr_tail = last_words.errors.written_at(channel_.progress(slot)),
+                           .stack = {}};
+  if (!WIFSIGNALED(report.wait_status)) return report;
+  report.stack = last_words.crash.stack(WTERMSIG(report.wait_status));
+  const std::string message = last_words.crash.abort_message(WTERMSIG(report.wait_status));
+  // Of a failed assertion the C library writes it to the stream too.
+  if (report.stderr_tail.find(message) == std::string::npos) {
+    report.stderr_tail += (report.stderr_tail.empty() ? "" : "\n") + message;
+  }
+  return report;
 }
 
 void SharedHost::settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener) {

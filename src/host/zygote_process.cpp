@@ -26,6 +26,8 @@
 #include <utility>
 #include <vector>
 
+#include "host/crash_handler.hpp"
+
 namespace rankpool::host {
 namespace {
 
@@ -247,6 +249,7 @@ void ZygoteProcess::spawn(Attachment& attachment, std::uint32_t slot) {
   if (attachment.pids[slot] != 0) return;
   ExecutorSlot& place = attachment.channel.slot(slot);
   place.wait_status = 0;
+  attachment.channel.last_words(slot).clear();
   place.state = SlotState::starting;
   const pid_t zygote = getpid();
   const pid_t pid = fork();
@@ -305,6 +308,7 @@ void ZygoteProcess::record_exit(pid_t pid, int wait_status) {
   if (seat.attachment == nullptr) return;
   seat.attachment->pids[seat.slot] = 0;
   Channel& channel = seat.attachment->channel;
+  channel.last_words(seat.slot).crash.name_known_modules();
   channel.slot(seat.slot).wait_status = wait_status;
   channel.slot(seat.slot).state = SlotState::exited;
   channel.header().exited.insert(seat.slot);
@@ -346,6 +350,7 @@ void ZygoteProcess::end() {
 
 void run_zygote(support::UniqueFd socket, pid_t rank, const SavedSignals& signals, ExecutorMain main) noexcept {
   try {
+    warm_up_crash_handler();
     ZygoteProcess zygote(std::move(socket), rank, signals, main);
     zygote.serve();
     zygote.end();

@@ -1,6 +1,10 @@
 // Turns what a host reports, here or in a message, into the engine's own calls.
 #pragma once
 
+#include <cstring>
+#include <utility>
+#include <vector>
+
 #include "host/lot.hpp"
 #include "master/engine.hpp"
 #include "wire/messages.hpp"
@@ -51,8 +55,11 @@ class Engine::RemoteReports {
   }
   void operator()(const wire::InitializerFailed& m) const { engine_.initializer_failed({m.rank, m.slot}, m.image); }
   void operator()(const wire::TaskDied& m) const {
+    std::vector<detail::CodeAddress> stack(m.stack.size() / sizeof(detail::CodeAddress));
+    if (!stack.empty()) std::memcpy(stack.data(), m.stack.data(), m.stack.size());
     engine_.task_died(host_, m.lot, m.task,
-                      {m.rank, m.host, m.slot, m.pid, m.wait_status, std::chrono::nanoseconds(m.time_limit)});
+                      {m.rank, m.host, m.slot, m.pid, m.wait_status, std::chrono::nanoseconds(m.time_limit),
+                       m.stderr_tail, std::move(stack)});
   }
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }

@@ -10,6 +10,7 @@
 
 #include <rankpool/errors.hpp>
 
+#include "task/code_location.hpp"
 #include "task/module_table.hpp"
 
 namespace rankpool::detail {
@@ -57,7 +58,7 @@ void snapshot_modules() { (void)modules(); }
 
 CodeAddress address_of(const void* address) {
   const auto number = reinterpret_cast<std::uintptr_t>(address);
-  if (const Module* module = find_by_address(number)) return {module->id, number - module->base, module->name};
+  if (const auto known = task::locate(address)) return *known;
   Dl_info info{};
   const bool known = dladdr(address, &info) != 0 && info.dli_fname != nullptr;
   throw BinaryMismatch(
@@ -85,3 +86,22 @@ const void* resolve(CodeAddress address) {
 std::uint64_t executable_id() { return modules().front().id; }
 
 }  // namespace rankpool::detail
+
+namespace rankpool::task {
+
+std::optional<detail::CodeAddress> locate(const void* address) noexcept {
+  const auto number = reinterpret_cast<std::uintptr_t>(address);
+  const Module* module = detail::find_by_address(number);
+  if (module == nullptr) return std::nullopt;
+  return detail::CodeAddress{module->id, number - module->base, module->name};
+}
+
+const void* find_here(const detail::CodeAddress& address) noexcept {
+  const Module* module = address.module == 0 ? nullptr : detail::find_by_id(address.module);
+  if (module == nullptr) return nullptr;
+  const std::uintptr_t number = module->base + address.offset;
+  if (number < module->begin || number >= module->end) return nullptr;
+  return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
+}
+
+}  // namespace rankpool::task

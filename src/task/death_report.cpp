@@ -3,6 +3,8 @@
 #include <csignal>
 #include <optional>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include <sys/wait.h>
 
@@ -90,8 +92,26 @@ const char* advice_for(int wait_status) {
     case SIGABRT:
       return "often an uncaught exception in a thread or a noexcept function, or a failed assert";
     default:
-      return "run it with RANKPOOL_INLINE=1 under a debugger to see where";
+      return nullptr;
   }
+}
+
+std::string advice_text(const DeathReport& report) {
+  constexpr const char* known = "describe() tells where";
+  const char* advice = advice_for(report.wait_status);
+  if (advice == nullptr)
+    return report.stack.empty() ? "run it with RANKPOOL_INLINE=1 under a debugger to see where" : known;
+  return report.stack.empty() ? std::string(advice) : std::string(advice) + "; " + known;
+}
+
+// "; last on stderr: the last line".
+std::string last_line_text(std::string_view stderr_tail) {
+  if (stderr_tail.empty()) return {};
+  constexpr std::size_t longest = 200;
+  std::string_view line = stderr_tail.substr(stderr_tail.rfind('\n') + 1);
+  const bool cut = line.size() > longest;
+  line = line.substr(0, longest);
+  return "; last on stderr: '" + std::string(line) + (cut ? "...'" : "'");
 }
 
 std::string attempts_text(std::uint32_t attempt, std::uint32_t attempts_allowed) {
@@ -127,14 +147,28 @@ std::string memory_limit_text(std::uint64_t bytes) {
   return bytes == 0 ? "" : "; the executor had a memory_limit of " + std::to_string(bytes) + " bytes";
 }
 
+namespace {
+
+detail::RemoteReport remote_report(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                                   const char* type_name, std::string text) {
+  return {.place = {report.rank, report.host, report.slot, task, attempt},
+          .type_name = type_name,
+          .text = std::move(text),
+          .causes = {},
+          .stderr_tail = report.stderr_tail,
+          .stack = report.stack};
+}
+
+}  // namespace
+
 std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
                                std::uint32_t attempts_allowed) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
   text << "the executor of task " << task << " was " << death_text(report.wait_status) << ' ' << place_text(report)
-       << " (" << attempts_text(attempt, attempts_allowed) << "); " << advice_for(report.wait_status)
-       << memory_limit_text(report.memory_limit);
-  return std::make_exception_ptr(WorkerLost(text.str(), {report.rank, report.host, report.slot, task, attempt},
+       << " (" << attempts_text(attempt, attempts_allowed) << "); " << advice_text(report)
+       << memory_limit_text(report.memory_limit) << last_line_text(report.stderr_tail);
+  return std::make_exception_ptr(WorkerLost(remote_report(report, task, attempt, "rankpool::WorkerLost", text.str()),
                                             killing_signal(report.wait_status), exit_code(report.wait_status),
                                             report.pid));
 }
@@ -144,8 +178,10 @@ std::exception_ptr task_timed_out(const DeathReport& report, std::uint64_t task,
   text.imbue(std::locale::classic());
   text << "task " << task << " ran longer than its task_timeout of "
        << std::chrono::duration<double>(report.time_limit).count() << " s; its executor was killed "
-       << place_text(report) << " (attempt " << attempt << "; a task that has timed out is not tried again)";
-  return std::make_exception_ptr(TaskTimeout(text.str(), {report.rank, report.host, report.slot, task, attempt}));
+       << place_text(report) << " (attempt " << attempt << "; a task that has timed out is not tried again)"
+       << last_line_text(report.stderr_tail);
+  return std::make_exception_ptr(
+      TaskTimeout(remote_report(report, task, attempt, "rankpool::TaskTimeout", text.str())));
 }
 
 }  // namespace rankpool::task

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <vector>
+
+#include <rankpool/detail/code_address.hpp>
 
 namespace rankpool::task {
 
@@ -15,9 +18,11 @@ struct DeathReport {
   std::string host;
   int slot = -1;
   int pid = 0;
-  int wait_status = 0;                     ///< as waitpid() gives it
-  std::chrono::nanoseconds time_limit{0};  ///< of the task, which ran longer and was killed for it; 0: not so
-  std::uint64_t memory_limit = 0;          ///< bytes the executor might allocate; 0: no limit
+  int wait_status = 0;                          ///< as waitpid() gives it
+  std::chrono::nanoseconds time_limit{0};       ///< of the task, which ran longer and was killed for it; 0: not so
+  std::uint64_t memory_limit = 0;               ///< bytes the executor might allocate; 0: no limit
+  std::string stderr_tail = {};                 ///< the last lines that the task wrote
+  std::vector<detail::CodeAddress> stack = {};  ///< of its crash, the innermost frame first; empty: not known
 };
 
 /// "SIGSEGV (segmentation fault)"; "signal 99" for a number without a name. The same in every locale.

@@ -1,11 +1,25 @@
 #include <rankpool/detail/task_output.hpp>
 
 #include <stdio_ext.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cwchar>
 #include <iostream>
+
+#ifdef __GLIBC__
+// The streams that are open; exported, but not declared.
+extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
+std::FILE* _IO_iter_begin();
+std::FILE* _IO_iter_end();
+std::FILE* _IO_iter_next(std::FILE*);
+void _IO_list_lock();
+void _IO_list_unlock();
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
+}
+#endif
 
 namespace rankpool::detail {
 namespace {
@@ -39,6 +53,40 @@ using Wide = PutArea<wchar_t>;
 constexpr std::array<std::ostream*, 3> narrow_streams{&std::cout, &std::cerr, &std::clog};
 constexpr std::array<std::wostream*, 3> wide_streams{&std::wcout, &std::wcerr, &std::wclog};
 
+/// The C library's own, on which std::wcerr is, whatever stderr is by now.
+std::FILE* const first_stderr = stderr;
+
+#ifdef __GLIBC__
+
+// Without calls, for the end of every chunk.
+bool is_wide(const std::FILE* stream) noexcept { return stream->_mode > 0; }
+
+bool has_pending(std::FILE* stream) noexcept {
+  return is_wide(stream) ? __fpending(stream) > 0 : stream->_IO_write_ptr != stream->_IO_write_base;
+}
+
+bool is_open(const std::FILE* stream) noexcept {
+  _IO_list_lock();
+  std::FILE* open = _IO_iter_begin();
+  while (open != _IO_iter_end() && open != stream) open = _IO_iter_next(open);
+  _IO_list_unlock();
+  return open == stream;
+}
+
+/// A task may have opened stderr anew and then closed it: that leaves the C library's own stream in place, but frees
+/// any other.
+void forget_closed_stderr() noexcept {
+  if (stderr == first_stderr) return;
+  const bool looks_open = stderr->_fileno == STDERR_FILENO && !has_pending(stderr);
+  if (!looks_open && !is_open(stderr)) stderr = first_stderr;
+}
+
+#else
+bool is_wide(std::FILE* stream) noexcept { return std::fwide(stream, 0) > 0; }
+bool has_pending(std::FILE* stream) noexcept { return __fpending(stream) > 0; }
+void forget_closed_stderr() noexcept {}
+#endif
+
 }  // namespace
 
 bool streams_collect() noexcept {
@@ -48,14 +96,15 @@ bool streams_collect() noexcept {
   for (const auto* stream : wide_streams) {
     if (Wide::exists(*stream)) return true;
   }
-  return std::fwide(stdout, 0) > 0 || std::fwide(stderr, 0) > 0;
+  return is_wide(stdout) || is_wide(stderr) || is_wide(first_stderr);
 }
 
 void flush_output() noexcept {
   for (auto* stream : narrow_streams) Narrow::flush(*stream);
   for (auto* stream : wide_streams) Wide::flush(*stream);
-  for (std::FILE* file : {stdout, stderr}) {
-    if (__fpending(file) > 0) std::fflush(file);
+  forget_closed_stderr();
+  for (std::FILE* file : {stdout, stderr, first_stderr}) {
+    if (has_pending(file)) std::fflush(file);
   }
 }
 

@@ -62,7 +62,8 @@ RANKPOOL_WIRE(RetractLot, retract_lot, m.lot)
 RANKPOOL_WIRE(Stop, stop, m.mode)
 RANKPOOL_WIRE(Results, results, m.lot, m.first, m.count, m.nanoseconds, m.encoded)
 RANKPOOL_WIRE(TaskFailed, task_failed, m.lot, m.task, m.nanoseconds, m.rank, m.slot, m.image)
-RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit)
+RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit,
+              m.stderr_tail, m.stack)
 RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
 RANKPOOL_WIRE(Retracted, retracted, m.lot)
 RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
@@ -179,7 +180,22 @@ template <class Message>
 void check(const Message&) {}
 
 void check(const OpenCall& call) { check_time(call.task_timeout, "a call has a task_timeout"); }
-void check(const TaskDied& died) { check_time(died.time_limit, "a task has died of a time limit"); }
+
+void check(const TaskDied& died) {
+  check_time(died.time_limit, "a task has died of a time limit");
+  if (died.stderr_tail.size() > TaskDied::most_tail_bytes) {
+    throw Malformed("a death has " + std::to_string(died.stderr_tail.size()) + " bytes of stderr");
+  }
+  if (died.stack.size() % sizeof(detail::CodeAddress) != 0 ||
+      died.stack.size() / sizeof(detail::CodeAddress) > TaskDied::most_stack_frames) {
+    throw Malformed("a death has a stack of " + std::to_string(died.stack.size()) + " bytes");
+  }
+  for (Bytes rest = died.stack; !rest.empty(); rest = rest.subspan(sizeof(detail::CodeAddress))) {
+    detail::CodeAddress frame;
+    std::memcpy(&frame, rest.data(), sizeof frame);
+    if (frame.name.back() != '\0') throw Malformed("a death has the name of a library that has no end");
+  }
+}
 
 void check(const RunLot& lot) {
   check_range(lot.first, lot.count, "a lot");

@@ -48,7 +48,9 @@ class Reporter final : public host::HostListener {
                         .slot = report.slot,
                         .pid = report.pid,
                         .wait_status = report.wait_status,
-                        .time_limit = report.time_limit.count()});
+                        .time_limit = report.time_limit.count(),
+                        .stderr_tail = report.stderr_tail,
+                        .stack = std::as_bytes(std::span(report.stack))});
     lots_.account(lot, 1);
   }
 

@@ -9,7 +9,7 @@
 namespace {
 
 void print_in_pieces(int task) {
-  switch (task % 3) {
+  switch (task % 4) {
     case 0:
       std::printf("task %d ", task);
       std::printf("prints with %s", "printf");
@@ -18,6 +18,11 @@ void print_in_pieces(int task) {
     case 1:
       std::cout << "task " << task << " prints with "
                 << "cout"
+                << " to the end" << '\n';
+      break;
+    case 2:
+      std::cerr << "task " << task << " prints with "
+                << "cerr"
                 << " to the end" << '\n';
       break;
     default:

@@ -4,8 +4,8 @@
 
 expected_lines() {
   awk 'BEGIN {
-    split("printf cout fprintf", with, " ")
-    for (task = 0; task < 1000; ++task) print "task " task " prints with " with[task % 3 + 1] " to the end"
+    split("printf cout cerr fprintf", with, " ")
+    for (task = 0; task < 1000; ++task) print "task " task " prints with " with[task % 4 + 1] " to the end"
   }'
   for _ in $1; do printf 'printf before run\ncout before run\n'; done
   echo 'the master prints'

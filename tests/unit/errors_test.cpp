@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,6 +164,19 @@ TEST(DeathReport, tells_the_memory_limit_where_there_was_one) {
   EXPECT_TRUE(contains(text(), "; the executor had a memory_limit of 67108864 bytes")) << text();
 }
 
+TEST(DeathReport, of_a_task_that_took_too_long_ends_with_its_last_lines) {
+  DeathReport report{1, "node02", 4, 777, SIGKILL, std::chrono::seconds(2)};
+  report.stderr_tail = "reading row 1\nreading row 2";
+  try {
+    std::rethrow_exception(rankpool::task::task_timed_out(report, 12, 1));
+  } catch (const rankpool::TaskTimeout& error) {
+    EXPECT_EQ(error.stderr_tail(), report.stderr_tail);
+    EXPECT_TRUE(std::string(error.what()).ends_with("; last on stderr: 'reading row 2'")) << error.what();
+    EXPECT_TRUE(error.describe().ends_with("\n  last lines on stderr:\n    reading row 1\n    reading row 2"))
+        << error.describe();
+  }
+}
+
 TEST(DeathReport, names_the_signal_that_killed_a_process) {
   const int status = wait_status_of([] { raise(SIGKILL); });
   EXPECT_EQ(death_text(status), "killed by SIGKILL (killed)");
@@ -213,6 +227,35 @@ TEST(WorkerLost, tells_an_exit_from_a_signal) {
   EXPECT_EQ(error.exit_code(), 3);
   EXPECT_TRUE(contains(error.what(), "ended by exit(3)")) << error.what();
   EXPECT_TRUE(contains(error.what(), "a task must return or throw")) << error.what();
+}
+
+TEST(WorkerLost, has_the_last_lines_and_the_backtrace_below_the_place) {
+  DeathReport report{1, "node02", 4, 777, SIGSEGV};
+  report.stderr_tail = "reading row 1\n" + std::string(300, 'x');
+  report.stack = {{0, 0x1a2b, {"libsim.so"}}, {0, 0, {}}};
+  try {
+    std::rethrow_exception(rankpool::task::worker_lost(report, 12, 3, 3));
+  } catch (const WorkerLost& error) {
+    EXPECT_EQ(error.stderr_tail(), report.stderr_tail);
+    EXPECT_EQ(error.backtrace(), (std::vector<std::string>{"libsim.so+0x1a2b", "0x0, where no code is"}));
+    const std::string what = error.what();
+    EXPECT_FALSE(contains(what, "\n")) << what;
+    EXPECT_TRUE(what.ends_with("; describe() tells where; last on stderr: '" + std::string(200, 'x') + "...'")) << what;
+    EXPECT_EQ(error.describe(), "rankpool::WorkerLost: " + what +
+                                    "\n"
+                                    "  in task 12, attempt 3\n"
+                                    "  on rank 1, host node02, slot 4\n"
+                                    "  last lines on stderr:\n"
+                                    "    reading row 1\n"
+                                    "    " +
+                                    std::string(300, 'x') +
+                                    "\n"
+                                    "  backtrace:\n"
+                                    "    #0 libsim.so+0x1a2b\n"
+                                    "    #1 0x0, where no code is");
+    const WorkerLost copy = error;
+    EXPECT_EQ(copy.describe(), error.describe());
+  }
 }
 
 TEST(WorkerLost, points_to_memory_when_the_kernel_may_have_killed) {

@@ -11,6 +11,7 @@ namespace {
 
 using namespace rankpool::wire;  // NOLINT(google-build-using-namespace)
 using rankpool::Schedule;
+using rankpool::detail::CodeAddress;
 using Buffer = std::vector<std::byte>;
 
 Buffer bytes_of(std::initializer_list<int> values) {
@@ -57,7 +58,8 @@ struct Samples {
   RunLot variable{4, 7, 10, 3, 2, 64, 5000, Offsets(std::span<const std::uint64_t>(offsets)), inputs};
   Results results{3, 1000, 2, -1, inputs};
   TaskFailed failed{3, 1001, 12345, 2, 5, state};
-  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139, 250};
+  std::array<CodeAddress, 2> stack{{{0xfeed, 0x1234, {"libsim.so"}}, {0, 0x10, {}}}};
+  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139, 250, "line 1\nline 2", std::as_bytes(std::span(stack))};
 
   /// Every message once, with its payloads.
   [[nodiscard]] std::vector<Buffer> to_leader() const {
@@ -153,7 +155,8 @@ TEST(Wire, reports_arrive_as_they_were_sent) {
   EXPECT_EQ(initializer.slot, 5);
   EXPECT_TRUE(same(initializer.image, samples.state));
 
-  const auto died = decoded<TaskDied>(encoded(samples.died));
+  const Buffer died_buffer = encoded(samples.died);
+  const auto died = decoded<TaskDied>(died_buffer);
   EXPECT_EQ(died.lot, 3U);
   EXPECT_EQ(died.task, 1001U);
   EXPECT_EQ(died.rank, 2);
@@ -162,6 +165,8 @@ TEST(Wire, reports_arrive_as_they_were_sent) {
   EXPECT_EQ(died.pid, 4711);
   EXPECT_EQ(died.wait_status, 139);
   EXPECT_EQ(died.time_limit, 250);
+  EXPECT_EQ(died.stderr_tail, "line 1\nline 2");
+  EXPECT_TRUE(same(died.stack, std::as_bytes(std::span(samples.stack))));
 
   const auto returned = decoded<TasksReturned>(encoded(TasksReturned{3, 5, 6}));
   EXPECT_EQ(returned.lot, 3U);
@@ -268,6 +273,19 @@ TEST(Wire, nonsense_is_refused) {
   EXPECT_THROW(decode_all_for_leader(encoded(call)), Malformed);
   TaskDied died = samples.died;
   died.time_limit = -1;
+  EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
+  died = samples.died;
+  died.stderr_tail.assign(TaskDied::most_tail_bytes + 1, 'x');
+  EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
+  died = samples.died;
+  died.stack = died.stack.first(died.stack.size() - 1);
+  EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
+  const std::vector<CodeAddress> endless(TaskDied::most_stack_frames + 1);
+  died.stack = std::as_bytes(std::span(endless));
+  EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
+  std::array<CodeAddress, 1> without_end{};
+  without_end[0].name.fill('x');
+  died.stack = std::as_bytes(std::span(without_end));
   EXPECT_THROW(decode_all_for_master(encoded(died)), Malformed);
 
   RunLot lot = samples.variable;
