@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [build] [test] [fuzz] [docs] [long] [tidy]
+# setup.sh [build] [test] [fuzz] [docs] [tidy]
 # Installs what is missing with apt: for building (the default), for the tests, for the fuzz targets, for the
-# documentation, for the long tests, for clang-tidy.
+# documentation, for clang-tidy.
 # Debian 12, as root or as a user with sudo. Does nothing, not even look for news, when everything is there.
 set -euo pipefail
 
@@ -21,7 +21,7 @@ test|clang-format|checks the layout of the source
 fuzz|clang|the compiler that has libFuzzer
 fuzz|libclang-rt-dev|libFuzzer itself, and its sanitizers
 docs|doxygen|builds the reference documentation from the headers
-long|valgrind|looks for memory errors
+test|valgrind|looks for memory errors
 tidy|clang-tidy|finds bugs by reading the source
 '
 

@@ -15,13 +15,12 @@ case "${1:-}" in
   '') ;;
   --long)
     labels=()
-    purposes+=(long)
     ;;
   *) echo "usage: $0 [--long]" >&2; exit 2 ;;
 esac
 
 # Reasons that excuse a skip: the means do not exist on every machine. Any other skip counts as a failure.
-excused='the sanitizer|may use one CPU only|needs Clang|needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
+excused='the sanitizer|there is no valgrind|may use one CPU only|needs Clang|needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
 
 passed=0
 failed=0
@@ -96,12 +95,12 @@ build_and_run() {  # <preset> <option for ctest>...
 
 # Not the whole preset, which takes minutes to build.
 run_threads_under_tsan() {
-  local programs=(calls_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test seat_test
-    stream_buffer_test streams_test threads_test waiting_test)
+  local programs=(calls_test chaos_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test
+    seat_test stopped_test stream_buffer_test streams_test terminate_test threads_test waiting_test)
   local names
   names=$(IFS='|' && echo "${programs[*]}")
   check 'configure tsan' cmake --preset tsan && check 'build tsan' cmake --build --preset tsan --target "${programs[@]}" &&
-    run_ctest tsan -R "^(unit|pool)\\.($names)(\\.alone)?\$"
+    run_ctest tsan -R "^(unit|pool|faults)\\.($names)(\\.alone)?\$"
 }
 
 # Where Clang is not to be had, the targets' corpora have still been run with the other tests.

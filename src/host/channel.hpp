@@ -99,6 +99,7 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
   std::atomic<SlotCommand> command{SlotCommand::none};  ///< for the rank that owns the slot
   std::atomic<std::int32_t> pid{0};
   std::atomic<std::int32_t> wait_status{0};
+  std::atomic<std::uint32_t> overtime{0};          ///< 1: its zygote killed it where `expired_…` says
   std::uint32_t member = 0;                        ///< the rank that forks this executor, counted within the node
   std::int32_t rank = 0;                           ///< the same, in the pool's communicator
   alignas(cache_line) support::Bell bell;          ///< the executor sleeps here

@@ -51,7 +51,7 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
   wake_executors();
 }
 
-// As many as there are tasks that nobody has claimed; those that look for work need no ring.
+// Those that look for work need no ring.
 void LotBoard::wake_executors() {
   auto& header = channel_.header();
   std::uint64_t unclaimed = 0;

@@ -32,6 +32,8 @@ class LotBoard {
   [[nodiscard]] bool has_begun(LotId lot) const;
   /// Nobody need look for work in it, if so.
   void hide_if_exhausted(std::uint32_t slot);
+  /// As many as there are tasks that nobody has claimed.
+  void wake_executors();
   [[nodiscard]] bool empty() const { return slots_.empty() && waiting_.empty(); }
 
  private:
@@ -42,7 +44,6 @@ class LotBoard {
 
   [[nodiscard]] std::optional<std::uint32_t> free_slot();
   void put_up(const Waiting& waiting, std::uint32_t slot);
-  void wake_executors();
   void close(std::uint32_t slot);
 
   Channel& channel_;

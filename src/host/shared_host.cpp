@@ -102,6 +102,7 @@ void SharedHost::retract(LotId lot) {
 bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
   if (is_glance_due()) look_after_ranks(listener);
+  if (resting_ != 0) start_rested();
   if (watch_.active()) watch_tasks();
   if (forks_.planned()) retry_forks(listener);
   const bool found = audits_ != 0 && audit_lots(listener);

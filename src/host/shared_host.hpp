@@ -1,6 +1,8 @@
 // The host of a real node: its channel, and executors in processes of their own.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -81,6 +83,7 @@ class SharedHost final : public Host {
     int fork_error = 0;              ///< errno of the last fork; 0: it worked
     bool serves = false;             ///< this process has passed its initializer
     std::optional<Expiry> expiry;
+    std::optional<std::chrono::steady_clock::time_point> next_try;  ///< of starting a process, after several failed
   };
 
   std::uint64_t store_image(const CallImage& call);
@@ -117,6 +120,8 @@ class SharedHost final : public Host {
   [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
+  void rest(std::uint32_t slot, const std::string& reason, HostListener& listener);
+  void start_rested();
   void break_down(const std::string& reason, HostListener& listener);
   void ring_everyone();
   void wait_until_vacant();
@@ -149,7 +154,8 @@ class SharedHost final : public Host {
   NodeRanks others_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
-  std::uint32_t forkable_;  ///< executors, as last reported
+  std::uint32_t resting_ = 0;  ///< executors with a next try
+  std::uint32_t forkable_;     ///< executors, as last reported
 };
 
 }  // namespace rankpool::host

@@ -1,8 +1,4 @@
 // Tasks that run longer than their call allows: found by looking at how far the executors have come.
-#include <sys/wait.h>
-
-#include <csignal>
-
 #include "host/shared_host.hpp"
 
 namespace rankpool::host {
@@ -46,10 +42,7 @@ void SharedHost::expire(std::uint32_t slot, const Expiry& expiry) {
 // The time that the task of a dead executor had, if that is what the executor was killed for; 0 otherwise.
 std::chrono::nanoseconds SharedHost::exceeded_limit(std::uint32_t slot) {
   const auto& expiry = executors_[slot].expiry;
-  const int wait_status = channel_.slot(slot).wait_status.load();
-  const bool killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
-  if (!expiry || !killed || channel_.progress(slot) != expiry->progress) return {};
-  return expiry->limit;
+  return expiry && channel_.slot(slot).overtime != 0 ? expiry->limit : std::chrono::nanoseconds{};
 }
 
 }  // namespace rankpool::host

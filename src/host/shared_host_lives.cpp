@@ -18,10 +18,15 @@ using namespace std::chrono_literals;
 // The leader's slots are those of member 0.
 constexpr std::uint32_t leader_member = 0;
 
-// An executor that dies this often in a row before it could serve will not do better the next time.
-constexpr std::uint32_t most_early_deaths = 3;
+// An executor that dies this often in a row before it could serve will hardly do better the next time.
+constexpr std::uint32_t most_early_deaths = 5;
+
+// Nor will it soon. But limits, memory and what kills executors change.
+constexpr auto rest_time = 1s;
 
 constexpr auto look_up = 100ms;
+
+using Clock = std::chrono::steady_clock;
 
 bool has_process(SlotState state) {
   return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
@@ -230,6 +235,7 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   channel_.header().ready.erase(slot);
   executor.state.store(SlotState::vacant, std::memory_order_release);
   if (life_ != Life::running || channel_.header().phase.load() != Phase::open) return;
+  board_.wake_executors();  // it may have been woken for a task that it never took
   if (others_.is_lost(executors_[slot].member)) {
     if (!any_process() && !any_to_try()) {
       break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
@@ -240,9 +246,28 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
     return break_down("the initializer did not return: the executor was " + end, listener);
   }
   if (early_deaths >= most_early_deaths) {
-    return break_down("executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
+    return rest(slot, "executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
   }
   order(slot, SlotCommand::spawn);
+}
+
+// The others serve meanwhile, if there are any.
+void SharedHost::rest(std::uint32_t slot, const std::string& reason, HostListener& listener) {
+  if (!any_process()) return break_down(reason, listener);
+  auto& next_try = executors_[slot].next_try;
+  resting_ += next_try ? 0 : 1;
+  next_try = Clock::now() + rest_time;
+}
+
+void SharedHost::start_rested() {
+  const auto now = Clock::now();
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+    auto& next_try = executors_[slot].next_try;
+    if (!next_try || now < *next_try) continue;
+    next_try.reset();
+    --resting_;
+    if (life_ == Life::running && channel_.header().phase.load() == Phase::open) order(slot, SlotCommand::spawn);
+  }
 }
 
 void SharedHost::break_down(const std::string& reason, HostListener& listener) {

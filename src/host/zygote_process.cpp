@@ -44,16 +44,17 @@ void kill_group(pid_t leader) {
 // A process that a disk or file server keeps waiting doesn't stop, but doesn't go on with its next task either.
 constexpr auto patience_with_stop = std::chrono::milliseconds(20);
 
-/// Returns when the child stands still, or has ended.
-void stop(pid_t child) {
+/// Returns when the child stands still, or has ended. @returns false if it has ended.
+bool stop(pid_t child) {
   constexpr auto between_looks = std::chrono::microseconds(20);
   ::kill(child, SIGSTOP);
   siginfo_t state{};
   for (const auto deadline = Clock::now() + patience_with_stop; Clock::now() < deadline;) {
-    if (waitid(P_PID, static_cast<id_t>(child), &state, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) return;
-    if (state.si_pid != 0) return;
+    if (waitid(P_PID, static_cast<id_t>(child), &state, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+    if (state.si_pid != 0) return state.si_code == CLD_STOPPED;
     std::this_thread::sleep_for(between_looks);
   }
+  return true;
 }
 
 class ZygoteProcess {
@@ -250,6 +251,7 @@ void ZygoteProcess::spawn(Attachment& attachment, std::uint32_t slot) {
   ExecutorSlot& place = attachment.channel.slot(slot);
   place.wait_status = 0;
   attachment.channel.last_words(slot).clear();
+  place.overtime = 0;
   place.state = SlotState::starting;
   const pid_t zygote = getpid();
   const pid_t pid = fork();
@@ -267,13 +269,14 @@ void ZygoteProcess::spawn(Attachment& attachment, std::uint32_t slot) {
   ended_sessions_.erase(pid);
 }
 
-// Stopped, it can't go on to its next task between the look and the kill: that one would be innocent.
+// Stopped, it can't go on to its next task between the look and the kill: that one would be innocent. One that has died
+// otherwise was not killed for its time.
 void ZygoteProcess::expire(Attachment& attachment, std::uint32_t slot) const {
   const pid_t pid = attachment.pids[slot];
-  if (pid == 0) return;
-  stop(pid);
-  const ExecutorSlot& place = attachment.channel.slot(slot);
+  if (pid == 0 || !stop(pid)) return;
+  ExecutorSlot& place = attachment.channel.slot(slot);
   if (attachment.channel.progress(slot) == Progress{place.expired_tail, place.expired_finished}) {
+    place.overtime = 1;
     kill_group(pid);
   } else {
     ::kill(pid, SIGCONT);

@@ -58,8 +58,14 @@ class Engine::RemoteReports {
     std::vector<detail::CodeAddress> stack(m.stack.size() / sizeof(detail::CodeAddress));
     if (!stack.empty()) std::memcpy(stack.data(), m.stack.data(), m.stack.size());
     engine_.task_died(host_, m.lot, m.task,
-                      {m.rank, m.host, m.slot, m.pid, m.wait_status, std::chrono::nanoseconds(m.time_limit),
-                       m.stderr_tail, std::move(stack)});
+                      {.rank = m.rank,
+                       .host = m.host,
+                       .slot = m.slot,
+                       .pid = m.pid,
+                       .wait_status = m.wait_status,
+                       .time_limit = std::chrono::nanoseconds(m.time_limit),
+                       .stderr_tail = m.stderr_tail,
+                       .stack = std::move(stack)});
   }
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }

@@ -11,6 +11,7 @@
 // life      a whole ./program: pool made and ended, and the same with a first result (./program only); the increase is
 //           that over an empty program of the same links
 // idle      CPU time of all processes while the pool is open and idle for 3 s
+// terminate terminate() while every executor runs a task that ignores all signals and never ends
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,16 +20,19 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -170,6 +174,41 @@ void idle(rankpool::Pool& pool) {
   emit(pool, "W7", 1, cpu_of_tree(root) - before);
 }
 
+/// Says in a file that it runs.
+void never_end(const std::string& path) {
+  for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_IGN);
+  std::ofstream(path, std::ios::app) << '.' << std::flush;
+  for (volatile std::uint64_t turns = 0;;) turns = turns + 1;
+}
+
+double seconds_of_terminate(rankpool::Pool& pool) {
+  const std::string path = "/tmp/bench_terminate_" + std::to_string(getpid());
+  const auto executors = static_cast<std::size_t>(pool.processes());
+  const auto call = pool.map_async(never_end, std::vector(executors, path), {.chunksize = 1});
+  std::error_code not_yet;
+  while (std::filesystem::file_size(path, not_yet) != executors)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const double seconds = seconds_of([&] { pool.terminate(); });
+  std::filesystem::remove(path);
+  return seconds;
+}
+
+/// Each time a pool of its own, on all ranks alike.
+int terminate(int argc, char** argv) {
+  constexpr std::size_t runs = 11;
+  std::vector<double> times;
+  for (std::size_t run = 0; run < runs; ++run) {
+    const int status = rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
+      times.push_back(seconds_of_terminate(pool));
+      if (times.size() != runs) return;
+      std::ranges::sort(times);
+      emit(pool, "terminate", 1, times[runs / 2], ", \"worst_ms\": " + std::to_string(times.back() * 1e3));
+    });
+    if (status != EXIT_SUCCESS) return status;
+  }
+  return EXIT_SUCCESS;
+}
+
 constexpr const char* empty_life = "--empty-life";
 constexpr const char* pool_life = "--pool-life";
 constexpr const char* first_result_life = "--first-result-life";
@@ -219,7 +258,8 @@ int main(int argc, char** argv) {
   }
   std::set<std::string> unknown = wanted;
   unknown.erase("life");
-  std::string names = "life";
+  unknown.erase("terminate");
+  std::string names = "life, terminate";
   for (const auto& [name, figure] : figures) {
     unknown.erase(name);
     names += ", " + name;
@@ -229,6 +269,10 @@ int main(int argc, char** argv) {
   if (unknown.empty() && !launched && (all || wanted.contains("life"))) {
     life(argv[0]);
     if (wanted.size() == 1) return EXIT_SUCCESS;
+  }
+  if (unknown.empty() && (all || wanted.contains("terminate"))) {
+    const int status = terminate(argc, argv);
+    if (status != EXIT_SUCCESS || wanted.size() == 1) return status;
   }
   return rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
     if (!unknown.empty()) {

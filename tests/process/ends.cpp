@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
@@ -39,10 +40,25 @@ void last_long(const std::string& directory) {
   std::this_thread::sleep_for(100s);
 }
 
+[[noreturn]] void ignore_all_signals() {
+  for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_IGN);
+  for (volatile unsigned turns = 0;;) turns = turns + 1;
+}
+
+/// With a child that ignores them too, out of the executor's process group.
+void ignore_all_signals_with_child(const std::string& directory) {
+  if (fork() == 0) {
+    setpgid(0, 0);
+    ignore_all_signals();
+  }
+  leave_mark(directory, "task");
+  ignore_all_signals();
+}
+
 /// Every executor has such a task, and others wait.
-void map_long_tasks(rankpool::Pool& pool, const std::string& directory) {
+void map_long_tasks(rankpool::Pool& pool, const std::string& directory, void (*task)(const std::string&) = last_long) {
   const std::vector<std::string> inputs(static_cast<std::size_t>(3 * pool.processes()), directory);
-  pool.map(last_long, inputs, {.chunksize = 1});
+  pool.map(task, inputs, {.chunksize = 1});
 }
 
 /// Ends the program from another thread as soon as `ready` holds.
@@ -168,6 +184,7 @@ int end(rankpool::Pool& pool, const std::string& how, const std::string& directo
   if (how == "exit_in_a_futures_result") pool.map_async(make_exits, {1, 2, 3}).get();
   if (how == "exit_in_a_task") pool.apply(exit_in_a_task, 5);
   if (how == "last") map_long_tasks(pool, directory);
+  if (how == "last_stubborn") map_long_tasks(pool, directory, ignore_all_signals_with_child);
   if (how.starts_with("drop") || how.starts_with("keep")) return end_moved(pool, how);
   return 0;
 }
@@ -178,6 +195,6 @@ int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
   const std::string directory = argc > 2 ? argv[2] : "";
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
-  if (how == "last" && rank != nullptr) leave_mark(directory, std::string("rank") + rank);
+  if (how.starts_with("last") && rank != nullptr) leave_mark(directory, std::string("rank") + rank);
   return use_kept_pool(rankpool::run(argc, argv, [&](rankpool::Pool& pool) { return end(pool, how, directory); }));
 }

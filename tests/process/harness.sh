@@ -20,8 +20,9 @@ use_program() {
   ln -f "$1" "$2" 2>/dev/null || cp "$1" "$2"
 }
 
+# But for zombies: what has lost its parent waits for the machine's first process, which takes its time.
 alive() {
-  pgrep -x "$name" >"$work/alive"
+  pgrep -x -r D,I,R,S,T,t "$name" >"$work/alive"
 }
 
 clean_up() {

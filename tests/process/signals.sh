@@ -1,10 +1,13 @@
 #!/bin/sh
 # Signals while long tasks run: to the program, to mpirun, to a single rank. Within seconds everything is gone.
+#
+#   ... signals.sh [last|last_stubborn]     stubborn tasks ignore all signals, and so do their children
 . "$(dirname "$0")/harness.sh"
 
 # As users have it: mpirun gives its processes a second between TERM and KILL.
 unset OMPI_MCA_odls_base_sigkill_timeout
 
+tasks=${1:-last}
 marks=$work/marks
 launched=
 
@@ -18,7 +21,7 @@ start() {
   mkdir -p "$marks"
   # Not quoted: they are several words. Without env the shell would have SIGINT ignored.
   # shellcheck disable=SC2046
-  RANKPOOL_PROCESSES=$2 env --default-signal=INT,QUIT $(launcher "$1") last "$marks" >"$out" 2>"$err" </dev/null &
+  RANKPOOL_PROCESSES=$2 env --default-signal=INT,QUIT $(launcher "$1") "$tasks" "$marks" >"$out" 2>"$err" </dev/null &
   launched=$!
   wait_until 20 tasks_run "$2" || complain "the tasks did not start"
 }
@@ -84,12 +87,18 @@ for way in $WAYS; do
     mpirun)
       signal_mpirun mpirun TERM
       signal_mpirun mpirun INT
+      signal_mpirun mpirun KILL
       signal_rank mpirun TERM 1
+      signal_rank mpirun INT 0
       signal_rank mpirun KILL 0
       ;;
     nodes)
       signal_mpirun nodes TERM
+      signal_mpirun nodes INT
+      signal_mpirun nodes KILL
       signal_rank nodes INT 0
+      signal_rank nodes TERM 2
+      signal_rank nodes KILL 0
       signal_rank nodes KILL 2
       ;;
   esac
