@@ -183,6 +183,10 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
 
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why
+  struct {
+    int rank = -1;  ///< its leader
+    std::string reason;
+  } lost_node_;  ///< the last one
   bool hosts_stopped_ = false;
   std::uint32_t hosts_alive_ = 0;
   std::set<scheduler::HostId> hosts_without_executors_;  ///< of those alive: none can be started, at the moment

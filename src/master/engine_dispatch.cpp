@@ -91,10 +91,15 @@ void Engine::carry_out(const scheduler::RetractLot& command) {
 void Engine::carry_out(const scheduler::GiveUp& command) {
   Call& call = calls_.at(command.job);
   const auto death = call.deaths.find(command.task);
-  task::DeathReport report = death != call.deaths.end() ? death->second : task::DeathReport{};
-  report.memory_limit = options_.memory_limit;
   if (call.sink != nullptr) {
-    call.sink->error(command.task, task::worker_lost(report, command.task, command.attempts, call.max_attempts));
+    if (death != call.deaths.end()) {
+      death->second.memory_limit = options_.memory_limit;
+      call.sink->error(command.task,
+                       task::worker_lost(death->second, command.task, command.attempts, call.max_attempts));
+    } else {
+      call.sink->error(command.task, task::node_lost(lost_node_.reason, lost_node_.rank, host_name(lost_node_.rank),
+                                                     command.task, command.attempts, call.max_attempts));
+    }
   }
   call.deaths.erase(command.task);
   settle(call, command.task, 1);

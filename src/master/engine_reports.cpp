@@ -141,6 +141,8 @@ void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
     return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
   }
   std::cerr << "rankpool: going on without the executors of a node: " << reason << std::endl;
+  lost_node_.rank = host == local_host ? transport_->rank() : remote_[static_cast<std::size_t>(host) - 1].leader;
+  lost_node_.reason = reason;
   std::erase_if(lots_, [host](const auto& lot) { return lot.second.host == host; });
   scheduler_.lose_host(host);
 }

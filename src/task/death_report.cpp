@@ -173,6 +173,19 @@ std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, st
                                             report.pid));
 }
 
+std::exception_ptr node_lost(const std::string& reason, int rank, const std::string& host, std::uint64_t task,
+                             std::uint32_t attempt, std::uint32_t attempts_allowed) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << "the node to which task " << task << " was given is lost, on rank " << rank << ", host " << host << " ("
+       << attempts_text(attempt, attempts_allowed) << "): " << reason;
+  DeathReport nobody;
+  nobody.rank = rank;
+  nobody.host = host;
+  return std::make_exception_ptr(WorkerLost(remote_report(nobody, task, attempt, "rankpool::WorkerLost", text.str()),
+                                            std::nullopt, std::nullopt, 0));
+}
+
 std::exception_ptr task_timed_out(const DeathReport& report, std::uint64_t task, std::uint32_t attempt) {
   std::ostringstream text;
   text.imbue(std::locale::classic());

@@ -41,6 +41,11 @@ std::string memory_limit_text(std::uint64_t bytes);
 std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
                                std::uint32_t attempts_allowed);
 
+/// The WorkerLost of task `task`, which may have been running when its node was lost for the given reason.
+/// @param rank the node's leader. @param host the node.
+std::exception_ptr node_lost(const std::string& reason, int rank, const std::string& host, std::uint64_t task,
+                             std::uint32_t attempt, std::uint32_t attempts_allowed);
+
 /// The TaskTimeout of task `task`, whose executor was killed because it ran longer than `report.time_limit`.
 std::exception_ptr task_timed_out(const DeathReport& report, std::uint64_t task, std::uint32_t attempt);
 

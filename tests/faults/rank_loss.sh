@@ -19,13 +19,15 @@ survives() {
 
 # Kills rank NUMBER of the running job.
 kill_rank() {
-  for pid in $(pgrep -x "$name"); do
-    tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" || continue
+  alive
+  while read -r pid; do
+    tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1" || continue
     # Not its zygote or executors, which began with the same environment.
     [ "$(ps -o comm= -p "$(ps -o ppid= -p "$pid")")" != "$name" ] || continue
     kill -KILL "$pid"
     return
-  done
+  done <"$work/alive"
+  complain "there is no rank $1"
 }
 
 # at_work COMMAND...: starts a job of 60 s in the background and waits until it has its executors.
@@ -36,7 +38,8 @@ at_work() {
 }
 
 has_executors() {
-  [ "$(pgrep -c -x "$name")" -ge 8 ]  # 3 ranks, 3 zygotes, 2 executors
+  alive
+  [ "$(wc -l <"$work/alive")" -ge 8 ]  # 3 ranks, 3 zygotes, 2 executors
 }
 
 # A status other than 0, and in time.

@@ -150,6 +150,22 @@ TEST(DeathReport, of_a_task_that_took_too_long_tells_its_limit_and_place) {
   }
 }
 
+TEST(DeathReport, of_a_lost_node_tells_which_and_why) {
+  try {
+    std::rethrow_exception(rankpool::task::node_lost("its leader, rank 3, was killed", 3, "n1", 12, 2, 2));
+  } catch (const WorkerLost& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "the node to which task 12 was given is lost, on rank 3, host n1 (attempt 2 of 2, max_attempts used up): "
+              "its leader, rank 3, was killed");
+    EXPECT_EQ(error.rank(), 3);
+    EXPECT_EQ(error.host(), "n1");
+    EXPECT_EQ(error.index(), 12U);
+    EXPECT_EQ(error.attempt(), 2U);
+    EXPECT_FALSE(error.signal());
+    EXPECT_FALSE(error.exit_code());
+  }
+}
+
 TEST(DeathReport, tells_the_memory_limit_where_there_was_one) {
   DeathReport report{1, "node02", 4, 777, SIGABRT};
   const auto text = [&report] {
