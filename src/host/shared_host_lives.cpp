@@ -70,11 +70,13 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
   }
 }
 
-// Whether an executor serves or may still come to serve.
+// Whether an executor serves or may still come to serve, also in place of one whose end has yet to be looked at.
 bool SharedHost::any_process() {
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
     const ExecutorSlot& executor = channel_.slot(slot);
-    if (has_process(executor.state.load()) || executor.command.load() == SlotCommand::spawn) return true;
+    const SlotState state = executor.state.load();
+    if (has_process(state) || executor.command.load() == SlotCommand::spawn) return true;
+    if (state == SlotState::exited && !others_.is_lost(executors_[slot].member)) return true;
   }
   return false;
 }
