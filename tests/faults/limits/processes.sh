@@ -51,7 +51,8 @@ for way in $WAYS; do
   [ "$way" != alone ] || continue
   fresh_directory
   run_as_user "$way" "$marks" zygote 2
-  expect_status error
+  # mpirun's own word, which may be a SIGPIPE of its own: the rank has gone before MPI_Init.
+  case $status in 0 | 124 | 137) complain "the status is $status, expected that of an error" ;; esac
   expect_lines 1 "^rankpool: can't start the process that forks executors: .*ulimit -u"
   expect_gone
 
