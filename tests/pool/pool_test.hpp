@@ -10,7 +10,6 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <numeric>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -22,6 +21,8 @@
 #include <unistd.h>
 
 #include <rankpool/rankpool.hpp>
+
+#include "numbers.hpp"
 
 namespace rankpool::test {
 
@@ -49,31 +50,9 @@ inline int run_cases(int argc, char** argv, const std::string& filter = "*", Poo
       std::move(options));
 }
 
-inline int square(int x) { return x * x; }
-
 inline int sleep_ms(int ms) {
   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
   return ms;
-}
-
-inline double power(double base, int exponent) {
-  double product = 1;
-  for (int i = 0; i < exponent; ++i) product *= base;
-  return product;
-}
-
-/// @returns 0, 1, ..., n - 1.
-inline std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-/// @returns the results of square() for them.
-inline std::vector<int> squares(int n) {
-  std::vector<int> all = numbers(n);
-  for (int& x : all) x = square(x);
-  return all;
 }
 
 /// Squares all numbers but one.

@@ -6,23 +6,18 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <rankpool/rankpool.hpp>
 
+#include "numbers.hpp"
+
 namespace rankpool::test {
 
-inline int square(int x) { return x * x; }
 inline int same(int x) { return x; }
 inline int add(int x, int y) { return x + y; }
-inline double power(double base, int exponent) {
-  double product = 1;
-  for (int i = 0; i < exponent; ++i) product *= base;
-  return product;
-}
 inline bool is_even(int x) { return x % 2 == 0; }
 inline int odd_only(int x) {
   if (is_even(x)) throw std::out_of_range(std::to_string(x) + " is even");
@@ -48,20 +43,6 @@ class Parity {
  private:
   bool odd_;
 };
-
-/// @returns 0, 1, ..., n - 1.
-inline std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-/// @returns the results of square() for them.
-inline std::vector<int> squares(int n) {
-  std::vector<int> all = numbers(n);
-  for (int& x : all) x = square(x);
-  return all;
-}
 
 /// @returns the text of the Error that `f` throws.
 template <class Error = std::exception, class F>
