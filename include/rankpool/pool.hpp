@@ -264,7 +264,8 @@ class Pool : public PoolFutures, public PoolStreams {
     if (options.wait) pool.join();
   }
 
-  /// @returns the number of executors, on all hosts. Python: the argument `processes`.
+  /// @returns the number of executors, on all hosts: those planned, less those that can't be started or were lost with
+  /// their rank. From any thread at any time. Python: the argument `processes`.
   [[nodiscard]] int processes() const { return core("processes").processes(); }
 
   /// @returns where the pool is in its life; from any thread at any time. Python: none.

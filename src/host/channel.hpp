@@ -85,6 +85,10 @@ enum class SlotState : std::uint32_t {
   unforkable  ///< fork failed; wait_status is errno
 };
 
+[[nodiscard]] constexpr bool has_process(SlotState state) {
+  return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
+}
+
 enum class SlotCommand : std::uint32_t {
   none,
   spawn,

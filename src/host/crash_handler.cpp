@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <optional>
 #include <string_view>
 
 #include <boost/stacktrace/safe_dump_to.hpp>
@@ -102,23 +103,21 @@ class StepBack {
     const Register caller = *reinterpret_cast<const Register*>(*at.stack);
     if (!is_code(caller)) return;
     target_ = *at.instruction;
-    stepped_ = true;
     *at.instruction = caller - 1;  // within the call
-    dump.set_stray_call(static_cast<std::uint64_t>(target_), static_cast<std::uint64_t>(*at.instruction));
+    dump.set_stray_call(static_cast<std::uint64_t>(*target_), static_cast<std::uint64_t>(*at.instruction));
     *at.stack += static_cast<Register>(sizeof(Register));
   }
   StepBack(const StepBack&) = delete;
   StepBack& operator=(const StepBack&) = delete;
   ~StepBack() {
-    if (!stepped_) return;
-    *at_.instruction = target_;
+    if (!target_) return;
+    *at_.instruction = *target_;
     *at_.stack -= static_cast<Register>(sizeof(Register));
   }
 
  private:
   Interrupted at_;
-  Register target_ = 0;
-  bool stepped_ = false;
+  std::optional<Register> target_;  ///< of the bad call, if that is what it was
 };
 
 /// The signal comes again when the time is over, and ends the process then. Not by timer_create(), which may take a

@@ -16,10 +16,6 @@
 namespace rankpool::host {
 namespace {
 
-bool has_process(SlotState state) {
-  return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
-}
-
 void report(Channel& channel, std::uint32_t slot, SlotState state, int wait_status) {
   channel.slot(slot).wait_status = wait_status;
   channel.slot(slot).state = state;

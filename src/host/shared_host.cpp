@@ -35,7 +35,7 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       executors_(config.channel.slot_ranks.size()),
       watch_(executors_.size()),
       has_initializer_(config.initializer.has_value()),
-      forkable_(channel_.slots()) {
+      present_(channel_.slots()) {
   for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
     executors_[slot].member = config.channel.slot_members[slot];
     executors_[slot].rank = config.channel.slot_ranks[slot];
@@ -102,9 +102,8 @@ void SharedHost::retract(LotId lot) {
 bool SharedHost::poll(HostListener& listener) {
   auto& header = channel_.header();
   if (is_glance_due()) look_after_ranks(listener);
-  if (resting_ != 0) start_rested();
   if (watch_.active()) watch_tasks();
-  if (forks_.planned()) retry_forks(listener);
+  if (retry_.planned()) retry_missing(listener);
   const bool found = audits_ != 0 && audit_lots(listener);
   if (header.attention.load(std::memory_order_relaxed) == 0) return found;
   header.attention.exchange(0, std::memory_order_seq_cst);
@@ -136,7 +135,7 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   if (!attention()) {
     const auto now = Clock::now();
     const auto longest = std::min({audits_ != 0 ? audit_interval : std::chrono::nanoseconds(glance_interval),
-                                   watch_.until_next_round(now), forks_.until_next_round(now)});
+                                   watch_.until_next_round(now), retry_.until_next_round(now)});
     support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
     if (!attention()) polls_ = 0;
   }
@@ -206,7 +205,7 @@ bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener&
 bool SharedHost::report_failure(std::uint32_t slot, const Record& record, HostListener& listener) {
   const Place place{executors_[slot].rank, static_cast<std::int32_t>(slot)};
   if (record.lot == no_lot) {
-    if (!has_initializer_ || executors_[slot].serves) return false;
+    if (!has_initializer_ || executors_[slot].process == Process::serves) return false;
     listener.on_initializer_failed(place, record.payload);
     life_ = Life::broken;
     return true;

@@ -11,11 +11,11 @@
 
 #include "host/arena.hpp"
 #include "host/channel.hpp"
-#include "host/fork_retry.hpp"
 #include "host/host.hpp"
 #include "host/lot_board.hpp"
 #include "host/node_ranks.hpp"
 #include "host/record_reader.hpp"
+#include "host/start_retry.hpp"
 #include "host/task_watch.hpp"
 #include "host/zygote.hpp"
 #include "support/interval.hpp"
@@ -71,6 +71,13 @@ class SharedHost final : public Host {
     astray  ///< a task has written where it must not: ordered to be killed, and not listened to any more
   };
 
+  /// What has become of the last order to start an executor.
+  enum class Process {
+    none,
+    coming,
+    serves  ///< has passed its initializer; or did, and its end has yet to be looked at
+  };
+
   /// What the leader knows of an executor; the channel's word for it may be overwritten by a task.
   struct Executor {
     std::uint32_t member = 0;  ///< as in ExecutorSlot
@@ -78,12 +85,11 @@ class SharedHost final : public Host {
     std::uint64_t head = 0;       ///< its outbox is read up to here
     std::vector<LentBlock> lent;  ///< for large results; few
     Sense sense = Sense::sound;
-    std::uint64_t answered = 0;      ///< questions for a block
+    std::uint64_t answered = 0;  ///< questions for a block
+    Process process = Process::none;
     std::uint32_t early_deaths = 0;  ///< in a row, before it served
-    int fork_error = 0;              ///< errno of the last fork; 0: it worked
-    bool serves = false;             ///< this process has passed its initializer
+    std::string missing_because;     ///< why it could not be started; empty: it serves, or soon will
     std::optional<Expiry> expiry;
-    std::optional<std::chrono::steady_clock::time_point> next_try;  ///< of starting a process, after several failed
   };
 
   std::uint64_t store_image(const CallImage& call);
@@ -120,20 +126,19 @@ class SharedHost final : public Host {
   [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
-  void rest(std::uint32_t slot, const std::string& reason, HostListener& listener);
-  void start_rested();
   void break_down(const std::string& reason, HostListener& listener);
   void ring_everyone();
   void wait_until_vacant();
   void end();
 
-  // Executors that could not be forked (shared_host_forks.cpp).
+  // Executors that could not be started (shared_host_missing.cpp).
   void handle_unforkable(std::uint32_t slot, HostListener& listener);
-  void note_forked(std::uint32_t slot, HostListener& listener);
+  void miss(std::uint32_t slot, const std::string& why, HostListener& listener);
+  void note_serving(std::uint32_t slot, HostListener& listener);
   [[nodiscard]] bool may_be_tried(std::uint32_t slot);
   [[nodiscard]] bool any_to_try();
-  [[nodiscard]] std::uint32_t count_forkable();
-  void retry_forks(HostListener& listener);
+  [[nodiscard]] std::uint32_t count_present();
+  void retry_missing(HostListener& listener);
   void report_executors(HostListener& listener);
 
   Zygote& zygote_;
@@ -146,7 +151,7 @@ class SharedHost final : public Host {
   std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
   std::vector<Executor> executors_;
   TaskWatch watch_;
-  ForkRetry forks_;
+  StartRetry retry_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
   std::uint64_t audits_ = 0;                 ///< lot slots of which an executor may have taken tasks to its grave
   std::optional<task::DeathReport> blamed_;  ///< an executor that may have lost tasks it had begun
@@ -154,8 +159,7 @@ class SharedHost final : public Host {
   NodeRanks others_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
-  std::uint32_t resting_ = 0;  ///< executors with a next try
-  std::uint32_t forkable_;     ///< executors, as last reported
+  std::uint32_t present_;  ///< executors, as last reported
 };
 
 }  // namespace rankpool::host

@@ -21,16 +21,7 @@ constexpr std::uint32_t leader_member = 0;
 // An executor that dies this often in a row before it could serve will hardly do better the next time.
 constexpr std::uint32_t most_early_deaths = 5;
 
-// Nor will it soon. But limits, memory and what kills executors change.
-constexpr auto rest_time = 1s;
-
 constexpr auto look_up = 100ms;
-
-using Clock = std::chrono::steady_clock;
-
-bool has_process(SlotState state) {
-  return state == SlotState::starting || state == SlotState::serving || state == SlotState::retiring;
-}
 
 }  // namespace
 
@@ -41,6 +32,7 @@ void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   // Whoever carries it out goes by what stands there, and a task may have written over it.
   executor.member = member;
   executor.rank = executors_[slot].rank;
+  if (command == SlotCommand::spawn) executors_[slot].process = Process::coming;
   executor.command.store(command, std::memory_order_seq_cst);
   if (member == leader_member) {
     carry_out_commands(channel_, channel_id_, leader_member, zygote_);
@@ -53,11 +45,10 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   switch (executor.state.load(std::memory_order_acquire)) {
     case SlotState::serving:
-      executors_[slot].serves = true;
-      note_forked(slot, listener);
+      note_serving(slot, listener);
       break;
     case SlotState::exited:
-      note_forked(slot, listener);
+      if (executor.served.load(std::memory_order_acquire) != 0) note_serving(slot, listener);
       handle_exit(slot, listener);
       break;
     case SlotState::unforkable:
@@ -72,13 +63,9 @@ void SharedHost::look_at(std::uint32_t slot, HostListener& listener) {
 
 // Whether an executor serves or may still come to serve, also in place of one whose end has yet to be looked at.
 bool SharedHost::any_process() {
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-    const ExecutorSlot& executor = channel_.slot(slot);
-    const SlotState state = executor.state.load();
-    if (has_process(state) || executor.command.load() == SlotCommand::spawn) return true;
-    if (state == SlotState::exited && !others_.is_lost(executors_[slot].member)) return true;
-  }
-  return false;
+  return std::ranges::any_of(executors_, [this](const Executor& executor) {
+    return executor.process != Process::none && !others_.is_lost(executor.member);
+  });
 }
 
 // Executors die with their zygote, and nobody else reports them; so do those of a rank that dies.
@@ -87,8 +74,8 @@ void SharedHost::look_after_ranks(HostListener& listener) {
   if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
   for (const std::uint32_t member : bury_the_lost()) {
     const NodeRank& rank = others_.rank(member);
-    const std::uint32_t left = count_forkable();
-    if (left != 0) forkable_ = left;  // none at all is reported when that is certain
+    const std::uint32_t left = count_present();
+    if (left != 0) present_ = left;  // none at all is reported when that is certain
     listener.on_rank_lost({rank.rank, host_name_, rank.pid}, left);
   }
 }
@@ -97,8 +84,8 @@ std::vector<std::uint32_t> SharedHost::bury_the_lost() {
   std::vector<std::uint32_t> lost = others_.look();
   for (const std::uint32_t member : lost) {
     bury_executors(channel_, member);
-    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-      if (executors_[slot].member == member) executors_[slot].fork_error = 0;
+    for (Executor& executor : executors_) {
+      if (executor.member == member) executor.missing_because.clear();
     }
   }
   return lost;
@@ -232,7 +219,7 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   executors_[slot].answered = executor.asks.load();
   executors_[slot].expiry.reset();
   watch_.pass_over(slot);
-  executors_[slot].serves = false;
+  executors_[slot].process = Process::none;
   executor.served.store(0);
   channel_.header().ready.erase(slot);
   executor.state.store(SlotState::vacant, std::memory_order_release);
@@ -248,28 +235,9 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
     return break_down("the initializer did not return: the executor was " + end, listener);
   }
   if (early_deaths >= most_early_deaths) {
-    return rest(slot, "executors on " + host_name_ + " die before they can serve: the last one was " + end, listener);
+    return miss(slot, "they die before they can serve; the last one was " + end + ".", listener);
   }
   order(slot, SlotCommand::spawn);
-}
-
-// The others serve meanwhile, if there are any.
-void SharedHost::rest(std::uint32_t slot, const std::string& reason, HostListener& listener) {
-  if (!any_process()) return break_down(reason, listener);
-  auto& next_try = executors_[slot].next_try;
-  resting_ += next_try ? 0 : 1;
-  next_try = Clock::now() + rest_time;
-}
-
-void SharedHost::start_rested() {
-  const auto now = Clock::now();
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
-    auto& next_try = executors_[slot].next_try;
-    if (!next_try || now < *next_try) continue;
-    next_try.reset();
-    --resting_;
-    if (life_ == Life::running && channel_.header().phase.load() == Phase::open) order(slot, SlotCommand::spawn);
-  }
 }
 
 void SharedHost::break_down(const std::string& reason, HostListener& listener) {

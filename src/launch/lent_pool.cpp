@@ -11,7 +11,7 @@
 namespace rankpool::launch {
 
 LentPool::LentPool(const std::shared_ptr<detail::PoolCore>& pool)
-    : pool_(pool), processes_(pool->processes()), name_(pool->name()) {}
+    : pool_(pool), planned_processes_(pool->processes()), name_(pool->name()) {}
 
 template <class Work>
 void LentPool::do_at_home(const Work& work) const {
@@ -68,6 +68,12 @@ bool LentPool::delivers_here() const noexcept {
   bool here = false;
   do_at_home([&](auto& pool) { here = pool.delivers_here(); });
   return here;
+}
+
+int LentPool::processes() const {
+  int processes = planned_processes_;
+  do_at_home([&](auto& pool) { processes = pool.processes(); });
+  return processes;
 }
 
 PoolState LentPool::state() const {

@@ -26,7 +26,7 @@ class LentPool : public detail::PoolCore {
   void cancel_pending() override;
   void check_may_wait() const override;
   [[nodiscard]] bool delivers_here() const noexcept override;
-  [[nodiscard]] int processes() const override { return processes_; }
+  [[nodiscard]] int processes() const override;
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return name_; }
 
@@ -40,7 +40,7 @@ class LentPool : public detail::PoolCore {
   [[nodiscard]] std::shared_ptr<detail::PoolCore> pool_for(std::string_view what) const;
 
   std::weak_ptr<detail::PoolCore> pool_;
-  int processes_;
+  int planned_processes_;
   std::string name_;
   detail::HomeProcess home_;
 };

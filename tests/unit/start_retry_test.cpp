@@ -1,4 +1,4 @@
-#include "host/fork_retry.hpp"
+#include "host/start_retry.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,11 @@
 namespace {
 
 using namespace std::chrono_literals;
-using rankpool::host::ForkRetry;
+using rankpool::host::StartRetry;
 
-struct ForkRetryTest : testing::Test {
-  ForkRetry retry;
-  ForkRetry::Clock::time_point now = ForkRetry::Clock::now();
+struct StartRetryTest : testing::Test {
+  StartRetry retry;
+  StartRetry::Clock::time_point now = StartRetry::Clock::now();
 
   /// Lets time go on to the next round. @returns how long that was.
   std::chrono::nanoseconds next_round() {
@@ -23,7 +23,7 @@ struct ForkRetryTest : testing::Test {
   }
 };
 
-TEST_F(ForkRetryTest, nothing_is_planned_before_a_failure_and_after_the_finish) {
+TEST_F(StartRetryTest, nothing_is_planned_before_a_failure_and_after_the_finish) {
   EXPECT_FALSE(retry.planned());
   EXPECT_FALSE(retry.start_round(now + 1h));
   EXPECT_GT(retry.until_next_round(now), 24h);
@@ -34,7 +34,7 @@ TEST_F(ForkRetryTest, nothing_is_planned_before_a_failure_and_after_the_finish) 
   EXPECT_FALSE(retry.start_round(now + 1h));
 }
 
-TEST_F(ForkRetryTest, pauses_grow_up_to_a_limit) {
+TEST_F(StartRetryTest, pauses_grow_up_to_a_limit) {
   retry.failed(now);
   EXPECT_EQ(next_round(), 100ms);
   EXPECT_EQ(next_round(), 200ms);
@@ -43,14 +43,14 @@ TEST_F(ForkRetryTest, pauses_grow_up_to_a_limit) {
   EXPECT_EQ(next_round(), 10s);
 }
 
-TEST_F(ForkRetryTest, failures_of_a_round_do_not_put_off_the_next) {
+TEST_F(StartRetryTest, failures_of_a_round_do_not_put_off_the_next) {
   retry.failed(now);
   next_round();
   retry.failed(now + 150ms);
   EXPECT_EQ(next_round(), 200ms);
 }
 
-TEST_F(ForkRetryTest, begins_anew_when_an_executor_was_forked) {
+TEST_F(StartRetryTest, begins_anew_when_an_executor_was_started) {
   retry.failed(now);
   for (int i = 0; i < 5; ++i) next_round();
   EXPECT_EQ(retry.rounds(), 5);
@@ -60,7 +60,7 @@ TEST_F(ForkRetryTest, begins_anew_when_an_executor_was_forked) {
   EXPECT_EQ(next_round(), 200ms);
 }
 
-TEST_F(ForkRetryTest, begins_anew_after_the_finish) {
+TEST_F(StartRetryTest, begins_anew_after_the_finish) {
   retry.failed(now);
   for (int i = 0; i < 5; ++i) next_round();
   retry.finish();
@@ -69,10 +69,10 @@ TEST_F(ForkRetryTest, begins_anew_after_the_finish) {
   EXPECT_EQ(next_round(), 100ms);
 }
 
-TEST_F(ForkRetryTest, a_host_without_executors_is_given_up_within_a_second) {
+TEST_F(StartRetryTest, a_host_without_executors_is_given_up_within_a_second) {
   retry.failed(now);
   auto taken = 0ns;
-  while (retry.rounds() < ForkRetry::rounds_without_any) taken += next_round();
+  while (retry.rounds() < StartRetry::rounds_without_any) taken += next_round();
   EXPECT_EQ(taken, 700ms);
 }
 

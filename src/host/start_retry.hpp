@@ -1,5 +1,5 @@
-// When executors that could not be forked are tried again: soon at first, then ever more seldom, since a limit on
-// processes may last for seconds or for hours.
+// When executors that could not be started are tried again: soon at first, then ever more seldom, since what keeps them
+// away (a limit on processes, a lack of memory) may last for seconds or for hours.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace rankpool::host {
 
-class ForkRetry {
+class StartRetry {
  public:
   using Clock = std::chrono::steady_clock;
 
@@ -16,13 +16,13 @@ class ForkRetry {
   /// A host without any executor is given up after these, which take 0.7 s.
   static constexpr int rounds_without_any = 3;
 
-  /// An executor could not be forked: plans a round unless there is one.
+  /// An executor could not be started: plans a round unless there is one.
   void failed(Clock::time_point now) {
     if (planned()) return;
     plan(now, first_pause);
     rounds_ = 0;
   }
-  /// One that had failed has been forked.
+  /// One that had failed serves.
   void succeeded() {
     pause_ = first_pause;
     rounds_ = 0;
