@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <boost/mpi/communicator.hpp>
+#include <boost/mpi/environment.hpp>
 #include <boost/mpi/intercommunicator.hpp>
 
 #include <rankpool/detail/call_spec.hpp>
@@ -29,6 +30,7 @@
 #include "launch/pool_settings.hpp"
 #include "launch/process_zygote.hpp"
 #include "launch/start.hpp"
+#include "launch/start_watch.hpp"
 #include "launch/status_note.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
@@ -129,11 +131,17 @@ void meet_all(transport::MpiSession& mpi, const boost::mpi::communicator& ranks,
   const auto somebody_is_dead = [&neighbours] {
     return std::ranges::any_of(neighbours, [](const auto& neighbour) { return neighbour.has_ended(); });
   };
-  if (!transport::sleeping_barrier(ranks, somebody_is_dead)) mpi.expect_no_answers();
+  if (transport::sleeping_barrier(ranks, somebody_is_dead)) return;
+  mpi.expect_no_answers("ranks were killed", launch::note_status);
 }
 
 int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
+  std::optional<launch::StartWatch> watch;
+  if (!boost::mpi::environment::initialized()) watch.emplace();
   auto& mpi = transport::MpiSession::start();
+  if (mpi.has_lost_ranks() && mpi.world().rank() != 0) return EXIT_FAILURE;  // rank 0 says why
+  mpi.require_all_ranks();
+  if (!watch) watch.emplace();
   mpi.require_thread_multiple();
   if (const auto error = launch::check_world(launch::promised_ranks(launch::look_up), mpi.world().size())) {
     throw std::runtime_error(*error);
@@ -143,8 +151,9 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
   std::shared_ptr<detail::PoolCore> core;
   std::optional<ExitGuard> guard;
   const int status = status_of("", [&] {
-    facts = launch::gather_facts(ranks);
-    core = launch::start_on(ranks, facts, settings, 0, ProcessZygote::instance().get(true), true, std::nullopt);
+    host::Zygote& zygote = ProcessZygote::instance().get(true);
+    facts = launch::gather_facts(ranks, zygote);
+    core = launch::start_on(ranks, facts, settings, zygote, {.all_met = [&] { watch.reset(); }});
     if (core == nullptr) return EXIT_SUCCESS;
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
@@ -153,6 +162,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
     return call_master(core, master);
   });
   const auto meet = [&] {
+    watch.reset();
     core.reset();
     meet_all(mpi, ranks, facts);
   };
@@ -176,7 +186,6 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
   try {
     const launch::Launcher launcher = launch::detect(launch::look_up);
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
-    launch::note_status_at_exit();
     // First of all: executors must not inherit MPI.
     ProcessZygote::instance().get(false);
     const PoolSettings settings = settings_of(options);
@@ -189,9 +198,9 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
 
 std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOptions options, int root) {
   detail::refuse_inside_task("Pool::open()");
-  launch::note_status_at_exit();
   host::open_standard_descriptors();
   auto& mpi = transport::MpiSession::start();
+  mpi.require_all_ranks();
   if (!mpi.this_thread_may_call()) {
     throw std::logic_error(
         "rankpool: Pool::open() was called in another thread than the one that started MPI; call it there, or start "
@@ -214,8 +223,9 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
                    "use it; start MPI with MPI_Init_thread(MPI_THREAD_MULTIPLE) to lift that"};
   }
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
-  auto core = launch::start_on(ranks, launch::gather_facts(ranks), settings, root, ProcessZygote::instance().get(true),
-                               communicator.size() > 1, only_thread);
+  host::Zygote& zygote = ProcessZygote::instance().get(true);
+  auto core = launch::start_on(ranks, launch::gather_facts(ranks, zygote), settings, zygote,
+                               {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
   if (!core) return std::nullopt;
   return Pool(std::make_unique<launch::OpenedPool>(std::move(core)));
 }

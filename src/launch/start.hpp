@@ -5,6 +5,7 @@
 //   root: Engine over its host and a Transport │ other leaders: worker::serve │ members: host::serve_as_member
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,17 +26,24 @@ namespace rankpool::launch {
 std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
 
 /// Collective: what each rank of the communicator tells all others.
-std::vector<transport::RankFacts> gather_facts(const boost::mpi::communicator& communicator);
+std::vector<transport::RankFacts> gather_facts(const boost::mpi::communicator& communicator,
+                                               const host::Zygote& zygote);
 
 /// Watches on the processes of those among `ranks` that run on this machine, without this one.
 std::vector<support::ProcessWatch> watch_neighbours(const std::vector<transport::RankFacts>& facts, int self);
 
+struct Start {
+  int root = 0;
+  bool launched = true;                                ///< as ranks, be it one; they share the CPUs of their node
+  std::optional<master::OnlyThread> only_thread = {};  ///< that may use the pool, where not every one may
+  std::function<void()> all_met = [] {};               ///< called when nothing is left that all ranks do together
+};
+
 /// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
-/// @param settings the root's count. @param only_thread the thread that may use the pool, where not every one may.
+/// @param settings the root's count.
 std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator,
                                            const std::vector<transport::RankFacts>& facts, const PoolSettings& settings,
-                                           int root, host::Zygote& zygote, bool launched,
-                                           std::optional<master::OnlyThread> only_thread);
+                                           host::Zygote& zygote, const Start& start);
 
 }  // namespace rankpool::launch

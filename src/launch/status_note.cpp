@@ -1,6 +1,7 @@
 #include "launch/status_note.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -22,26 +23,40 @@ struct Note {
   detail::HomeProcess home;  // a child that the program forks exits, too
 };
 
-void write_note(int status, void* argument) {
-  const auto& note = *static_cast<const Note*>(argument);
-  if (!note.home.is_here()) return;
-  constexpr int exit_status_bits = 0xff;
-  const std::string text = std::to_string(status & exit_status_bits) + "\n";
-  const support::UniqueFd file(open(note.path.c_str(), O_WRONLY | O_CLOEXEC));
-  [[maybe_unused]] const ssize_t written = write(file.get(), text.data(), text.size());
+/// Where there is one. Not destroyed: exit() may need it to the very end.
+const Note* note = nullptr;
+
+bool is_rank_0() {
+  std::optional<std::string> rank = look_up("OMPI_COMM_WORLD_RANK");
+  if (!rank) rank = look_up("PMIX_RANK");
+  return rank == "0";
+}
+
+/// Before main(), so that it is told of every exit, and after everything else that happens then.
+[[maybe_unused]] const bool told = [] {
+  const std::optional<std::string> path = look_up(variable);
+  if (!path) return false;
+  unsetenv(variable);
+  note = new Note{*path, {}};  // NOLINT(cppcoreguidelines-owning-memory)
+  return is_rank_0() && on_exit([](int status, void*) { note_status(status); }, nullptr) == 0;
+}();
+
+/// A launcher's file has no name any more, and nothing in it yet. On another machine, the path may lead to anything.
+bool is_blank_note(int file) {
+  struct stat found {};
+  return fstat(file, &found) == 0 && S_ISREG(found.st_mode) && found.st_nlink == 0 && found.st_size == 0 &&
+         found.st_uid == geteuid();
 }
 
 }  // namespace
 
-void note_status_at_exit() {
-  const std::optional<std::string> path = look_up(variable);
-  if (!path) return;
-  unsetenv(variable);
-  std::optional<std::string> rank = look_up("OMPI_COMM_WORLD_RANK");
-  if (!rank) rank = look_up("PMIX_RANK");
-  if (rank != "0") return;
-  // Lives to the very end: exit() calls the handler after main() has returned.
-  on_exit(write_note, new Note{*path, {}});  // NOLINT(cppcoreguidelines-owning-memory)
+void note_status(int status) {
+  if (note == nullptr || !note->home.is_here()) return;
+  constexpr int exit_status_bits = 0xff;
+  const std::string text = std::to_string(status & exit_status_bits) + "\n";
+  const support::UniqueFd file(open(note->path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file || !is_blank_note(file.get())) return;
+  [[maybe_unused]] const ssize_t written = pwrite(file.get(), text.data(), text.size(), 0);
 }
 
 }  // namespace rankpool::launch

@@ -25,9 +25,14 @@
 namespace boost::serialization {
 
 template <class Archive>
+void serialize(Archive& archive, rankpool::support::ProcessIdentity& process, unsigned /*version*/) {
+  archive& process.pid& process.start;
+}
+
+template <class Archive>
 void serialize(Archive& archive, rankpool::transport::RankFacts& facts, unsigned /*version*/) {
-  archive& facts.host& facts.machine& facts.node_group& facts.pid& facts.executable_id& facts.cpus& facts
-      .cpus_online& facts.cpus_of_job;
+  archive& facts.host& facts.machine& facts.node_group& facts.process& facts.zygote& facts.executable_id& facts
+      .cpus& facts.cpus_online& facts.cpus_of_job;
 }
 
 }  // namespace boost::serialization

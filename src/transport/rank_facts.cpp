@@ -88,7 +88,7 @@ RankFacts facts_of_this_process() {
   RankFacts facts;
   facts.host = host_name();
   facts.machine = machine_id();
-  facts.pid = ::getpid();
+  facts.process = support::ProcessIdentity::of_this_process();
   facts.cpus = allowed_cpus();
   facts.cpus_online = cpus_offered();
   facts.cpus_of_job = number_in("SLURM_CPUS_ON_NODE");

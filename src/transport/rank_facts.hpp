@@ -5,20 +5,23 @@
 #include <string>
 #include <vector>
 
+#include "support/process_watch.hpp"
+
 namespace rankpool::transport {
 
 struct RankFacts {
   std::string host;     ///< host name, for messages
   std::string machine;  ///< ranks that differ here cannot share memory
   int node_group = 0;   ///< lowest rank that MPI says shares memory with this one; gather_facts() sets it
-  int pid = 0;
+  support::ProcessIdentity process;
+  support::ProcessIdentity zygote;  ///< the caller sets it
   std::uint64_t executable_id = 0;  ///< the caller sets it
   std::vector<std::uint64_t> cpus;  ///< CPUs the rank may use, one bit each
   std::uint32_t cpus_online = 0;    ///< CPUs the machine (or the container) offers
   std::uint32_t cpus_of_job = 0;    ///< SLURM_CPUS_ON_NODE, or 0
 };
 
-/// All of this process's facts but those that others know: node_group and executable_id.
+/// All of this process's facts but those that others know: node_group, zygote and executable_id.
 RankFacts facts_of_this_process();
 
 }  // namespace rankpool::transport

@@ -3,10 +3,17 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
+#include <iostream>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
+#include <stop_token>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 namespace rankpool::transport {
 namespace {
@@ -21,16 +28,19 @@ std::unique_ptr<boost::mpi::environment> start_mpi() {
         "process. Call rankpool before MPI_Finalize.");
   }
   if (environment::initialized()) return nullptr;
-  // Where the launcher lets a job go on after a rank's death, MPI_Finalize must not wait for the dead.
-  if (const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery"); recovery != nullptr && *recovery == '1') {
-    setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
-  }
+  // Then MPI_Finalize must not wait for the dead.
+  if (MpiSession::outlives_ranks()) setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
   // Not MPI_Abort when an exception is flying: the pool itself ends the job, with a message and a status.
   constexpr bool abort_on_exception = false;
   return std::make_unique<environment>(boost::mpi::threading::multiple, abort_on_exception);
 }
 
 }  // namespace
+
+bool MpiSession::outlives_ranks() {
+  const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
+  return recovery != nullptr && std::string_view(recovery) == "1";
+}
 
 MpiSession& MpiSession::start() {
   static MpiSession session;
@@ -41,7 +51,29 @@ MpiSession::MpiSession() : environment_(start_mpi()), pid_(getpid()) {}
 
 // A child that the program forked inherits the session but is no rank: MPI is not its to finalise.
 MpiSession::~MpiSession() {
-  if (getpid() != pid_) static_cast<void>(environment_.release());
+  if (getpid() != pid_) {
+    static_cast<void>(environment_.release());
+  } else {
+    finalise();
+  }
+}
+
+void MpiSession::finalise() {
+  std::optional<std::jthread> watchdog;
+  if (environment_ && loss_) {
+    watchdog.emplace([this](const std::stop_token& finalised) {
+      std::mutex mutex;
+      std::unique_lock lock(mutex);
+      std::condition_variable_any never;
+      never.wait_for(lock, finalised, finalize_limit, [] { return false; });
+      if (finalised.stop_requested()) return;
+      loss_->last_word(loss_->exit_status);
+      std::cout.flush();
+      std::fflush(nullptr);
+      _exit(loss_->exit_status);
+    });
+  }
+  environment_.reset();
 }
 
 void MpiSession::require_thread_multiple() const {
@@ -58,17 +90,18 @@ void MpiSession::require_thread_multiple() const {
   throw std::runtime_error(text.str());
 }
 
-void MpiSession::expect_no_answers() {
-  // Before MPI is finalised, as exit's handlers run in reverse order.
-  static const int registered = on_exit(
-      [](int status, void*) {
-        std::thread([status] {
-          std::this_thread::sleep_for(finalize_limit);
-          _exit(status);
-        }).detach();
-      },
-      nullptr);
-  static_cast<void>(registered);
+void MpiSession::expect_no_answers(std::string loss, std::function<void(int status)> last_word) {
+  if (loss_) return;
+  loss_ = {.text = std::move(loss), .last_word = std::move(last_word)};
+  // Comes before the end of the session, as exit's handlers run in reverse order.
+  on_exit([](int status, void* session) { static_cast<MpiSession*>(session)->loss_->exit_status = status; }, this);
+}
+
+void MpiSession::require_all_ranks() const {
+  if (!loss_) return;
+  throw std::runtime_error("rankpool: can't start another pool: " + loss_->text +
+                           " in an earlier one, and MPI can't bring the ranks together that are left. Do all the work "
+                           "in one run(), or start the program again.");
 }
 
 void MpiSession::abort(int status) const {

@@ -4,7 +4,10 @@
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/environment.hpp>
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace rankpool::transport {
 
@@ -18,6 +21,9 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
+
+  /// @returns whether the launcher lets the job go on after a rank's death.
+  [[nodiscard]] static bool outlives_ranks();
 
   [[nodiscard]] bool started_here() const { return environment_ != nullptr; }
   [[nodiscard]] boost::mpi::threading::level thread_level() const { return boost::mpi::environment::thread_level(); }
@@ -33,8 +39,15 @@ class MpiSession {
 
   [[nodiscard]] const boost::mpi::communicator& world() const { return world_; }
 
-  /// Ranks have died: MPI may wait for them when it is finalised, so the process is not to wait for MPI for long.
-  void expect_no_answers();
+  /// Ranks have died: MPI may wait for them for ever when it is finalised, and in everything that all ranks do
+  /// together. If MPI is not finalised within a few seconds when the process exits, the process ends all the same, with
+  /// the status given to exit(). What the program registered with std::atexit() before MPI was started is not called
+  /// then.
+  /// @param loss what happened, for messages. @param last_word called before such an end, with the status.
+  void expect_no_answers(std::string loss, std::function<void(int status)> last_word);
+  [[nodiscard]] bool has_lost_ranks() const { return loss_.has_value(); }
+  /// @throws std::runtime_error if ranks have died: those that live can do nothing together any more.
+  void require_all_ranks() const;
 
   /// Ends all ranks of the job at once.
   [[noreturn]] void abort(int status) const;
@@ -42,9 +55,19 @@ class MpiSession {
  private:
   MpiSession();
 
+  /// What is known once ranks have died.
+  struct Loss {
+    std::string text;
+    std::function<void(int status)> last_word;
+    int exit_status = 0;  ///< of this process, when it exits
+  };
+
+  void finalise();
+
   std::unique_ptr<boost::mpi::environment> environment_;
   boost::mpi::communicator world_;
   int pid_;
+  std::optional<Loss> loss_;
 };
 
 }  // namespace rankpool::transport

@@ -218,7 +218,7 @@ TEST(Collectives, every_rank_learns_everybodys_facts) {
     EXPECT_GE(all[rank].cpus_online, 1U);
     EXPECT_LE(all[rank].node_group, static_cast<int>(rank));
   }
-  EXPECT_EQ(all[static_cast<std::size_t>(world().rank())].pid, mine.pid);
+  EXPECT_EQ(all[static_cast<std::size_t>(world().rank())].process, mine.process);
 }
 
 TEST(Collectives, bytes_of_the_root_reach_all) {
