@@ -144,6 +144,11 @@ class RANKPOOL_API UnknownRemoteError final : public PoolError, public virtual R
 
 /// The executor of a task died: a crash, `exit`, a signal from outside. Thrown for the task that ran, once its attempts
 /// are used up; all other tasks go on elsewhere. what() is one line; describe() adds stderr_tail() and backtrace().
+///
+/// Also thrown for a task that went down with its node: when the rank that leads a node is killed, nobody can tell
+/// which of the node's tasks had started, and each is charged an attempt. Then signal(), exit_code(), stderr_tail() and
+/// backtrace() are empty, pid() is 0, slot() is -1, and rank() is the one that was killed.
+///
 /// Python: `BrokenProcessPool`, there the end of the whole pool.
 class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteError {
  public:
@@ -171,9 +176,11 @@ class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteE
         exit_code_(exit_code),
         pid_(pid) {}
 
-  /// @returns the number of the signal that killed the executor; empty when it ended otherwise.
+  /// @returns the number of the signal that killed the executor; empty when it ended otherwise, or when the task was
+  /// lost with its node.
   [[nodiscard]] std::optional<int> signal() const noexcept { return signal_; }
-  /// @returns the status the executor ended with; empty when a signal killed it.
+  /// @returns the status the executor ended with; empty when a signal killed it, or when the task was lost with its
+  /// node.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
   /// @returns the executor's process id on host(); 0 when not known.
   [[nodiscard]] int pid() const noexcept { return pid_; }
@@ -188,7 +195,8 @@ class RANKPOOL_API WorkerLost : public detail::PoolError, public virtual RemoteE
   /// without a name is "libsim.so+0x1a2b", which `addr2line` knows what to do with. Empty after an exit, after SIGKILL
   /// or another signal from outside that is no crash, and where a handler of the program's own took the signal. The
   /// first call in a process reads the program's debug information, which takes milliseconds, for a large program
-  /// more.
+  /// more. May be called from any thread at the same time.
+  /// @throws std::bad_alloc when there is no memory for the lines.
   [[nodiscard]] std::vector<std::string> backtrace() const;
 
  private:

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "host/lot.hpp"
 
@@ -45,6 +46,10 @@ class Host {
   virtual void wait(std::chrono::nanoseconds timeout) = 0;
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
+
+  /// Gives the node up: starts no task any more and kills every executor. When they are gone, and all that ran has been
+  /// reported, poll() tells the listener that the host is broken; the tasks it has not reported by then never started.
+  virtual void break_down(const std::string& reason) = 0;
 
   /// Lets the executors leave when they are idle, and waits for them.
   virtual void shut_down() = 0;

@@ -35,6 +35,7 @@ class InlineHost final : public Host {
   /// Runs a chunk if there is one, and sleeps otherwise.
   void wait(std::chrono::nanoseconds timeout) override;
   void ring() noexcept override;
+  void break_down(const std::string&) override {}  // it leads no node, and can't lose one
   void shut_down() override {}
   void kill() override;
 

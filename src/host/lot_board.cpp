@@ -90,6 +90,13 @@ TaskRange LotBoard::take_back(LotId lot) {
   return rest;
 }
 
+void LotBoard::take_back_all() {
+  waiting_.clear();
+  for (const auto& account : accounts_) {
+    if (account) take_back(account->lot().id);
+  }
+}
+
 bool LotBoard::settle(LotId lot, std::uint64_t first, std::uint64_t count) {
   const auto found = slots_.find(lot);
   if (found == slots_.end()) return false;

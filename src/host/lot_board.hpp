@@ -20,6 +20,8 @@ class LotBoard {
   void post(const Lot& lot, std::uint64_t image);
   /// Claims what no executor has claimed. @returns it: settled, to be reported as returned; a count of 0 if nothing.
   TaskRange take_back(LotId lot);
+  /// The same for all lots: from here on nothing of them is claimed.
+  void take_back_all();
   /// Settles tasks that have ended. @returns false when they are not outstanding in an open lot.
   bool settle(LotId lot, std::uint64_t first, std::uint64_t count);
 

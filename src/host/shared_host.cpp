@@ -104,7 +104,11 @@ bool SharedHost::poll(HostListener& listener) {
   if (is_glance_due()) look_after_ranks(listener);
   if (watch_.active()) watch_tasks();
   if (retry_.planned()) retry_missing(listener);
-  const bool found = audits_ != 0 && audit_lots(listener);
+  bool found = audits_ != 0 && audit_lots(listener);
+  if (life_ == Life::breaking && has_broken_down()) {
+    listener.on_broken(broken_because_);
+    found = true;
+  }
   if (header.attention.load(std::memory_order_relaxed) == 0) return found;
   header.attention.exchange(0, std::memory_order_seq_cst);
   for (; !retracted_.empty(); retracted_.pop_front()) {

@@ -46,17 +46,25 @@ class SharedHost final : public Host {
   std::uint64_t allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
   void release(std::uint64_t offset) override { arena_.release(offset); }
   std::byte* at(std::uint64_t offset) override { return channel_.at(offset); }
-  void post(const Lot& lot) override { board_.post(lot, calls_.at(lot.call)); }
+  void post(const Lot& lot) override {
+    if (life_ == Life::running) board_.post(lot, calls_.at(lot.call));
+  }
   void retract(LotId lot) override;
   [[nodiscard]] bool has_begun(LotId lot) const override { return board_.has_begun(lot); }
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
   void ring() noexcept override { channel_.ring_leader(); }
+  void break_down(const std::string& reason) override;
   void shut_down() override;
   void kill() override;
 
  private:
-  enum class Life { running, broken, ended };
+  enum class Life {
+    running,
+    breaking,  ///< its executors are being killed, and what they did is reported
+    broken,
+    ended
+  };
   static constexpr std::chrono::milliseconds glance_interval{100};
 
   /// An executor is to be killed because its task has exceeded its time.
@@ -126,7 +134,7 @@ class SharedHost final : public Host {
   [[nodiscard]] bool any_process();
   void audit(std::uint32_t lot_slot, HostListener& listener);
   void replace(std::uint32_t slot, HostListener& listener);
-  void break_down(const std::string& reason, HostListener& listener);
+  [[nodiscard]] bool has_broken_down();
   void ring_everyone();
   void wait_until_vacant();
   void end();
@@ -148,6 +156,7 @@ class SharedHost final : public Host {
   Arena arena_;
   LotBoard board_;
   Life life_ = Life::running;
+  std::string broken_because_;
   std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
   std::vector<Executor> executors_;
   TaskWatch watch_;

@@ -227,25 +227,17 @@ void SharedHost::replace(std::uint32_t slot, HostListener& listener) {
   board_.wake_executors();  // it may have been woken for a task that it never took
   if (others_.is_lost(executors_[slot].member)) {
     if (!any_process() && !any_to_try()) {
-      break_down("no executor is left on " + host_name_ + ": their ranks were killed", listener);
+      break_down("no executor is left on " + host_name_ + ": their ranks were killed");
     }
     return;
   }
   if (!served && channel_.header().settings.initializer != 0) {
-    return break_down("the initializer did not return: the executor was " + end, listener);
+    return break_down("the initializer did not return: the executor was " + end);
   }
   if (early_deaths >= most_early_deaths) {
     return miss(slot, "they die before they can serve; the last one was " + end + ".", listener);
   }
   order(slot, SlotCommand::spawn);
-}
-
-void SharedHost::break_down(const std::string& reason, HostListener& listener) {
-  if (life_ != Life::running) return;
-  life_ = Life::broken;
-  // Others get its tasks: nothing of them may still run here.
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::kill);
-  listener.on_broken(reason);
 }
 
 void SharedHost::shut_down() {

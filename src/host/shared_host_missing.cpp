@@ -40,7 +40,7 @@ void SharedHost::miss(std::uint32_t slot, const std::string& why, HostListener& 
   retry_.failed(StartRetry::Clock::now());
   if (any_process()) return;  // the next round reports how many are left
   if (!any_to_try()) {
-    break_down("no executor can be started on " + host_name_ + ": " + why, listener);
+    break_down("no executor can be started on " + host_name_ + ": " + why);
   } else if (retry_.rounds() >= StartRetry::rounds_without_any) {
     report_executors(listener);
   }

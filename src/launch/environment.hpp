@@ -8,9 +8,11 @@
 
 #include <rankpool/options.hpp>
 
+#include "support/notice.hpp"
+
 namespace rankpool::launch {
 
-enum class LogLevel : std::uint8_t { quiet, warning, info };
+using support::LogLevel;
 
 /// What is not set, or set to nothing, is empty. Counts of 0 mean automatic, a memory limit of 0 none.
 struct Settings {

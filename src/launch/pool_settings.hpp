@@ -15,7 +15,7 @@ namespace rankpool::launch {
 
 struct PoolSettings {
   std::string error;  ///< why the root can't have a pool; empty if it can
-  std::string name = "rankpool";
+  std::string name = support::default_pool_name;
   std::uint64_t processes = 0;
   std::uint64_t threads_per_task = 0;
   std::uint64_t max_tasks_per_child = 0;

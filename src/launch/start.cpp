@@ -1,7 +1,6 @@
 #include "launch/start.hpp"
 
 #include <algorithm>
-#include <iostream>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -18,6 +17,7 @@
 #include "launch/layout.hpp"
 #include "launch/node_channel.hpp"
 #include "master/engine.hpp"
+#include "support/notice.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/rank_facts.hpp"
@@ -55,7 +55,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   options.name = settings.name;
   options.chunksize = settings.chunksize;
   options.memory_limit = settings.memory_limit;
-  options.quiet = settings.log == LogLevel::quiet;
+  options.log = settings.log;
   options.max_attempts = static_cast<std::uint32_t>(settings.max_attempts);
   options.schedule = settings.schedule;
   options.task_timeout = settings.task_timeout;
@@ -83,14 +83,9 @@ std::optional<support::ProcessWatch> watch_if_here(const std::vector<RankFacts>&
   return support::ProcessWatch(other.process);
 }
 
-void print(const PoolSettings& settings, const std::string& text) {
-  const bool named = settings.name != PoolSettings().name;
-  std::cerr << "rankpool: " + (named ? settings.name + ": " : "") + text + '\n' << std::flush;
-}
-
 void print_warnings(const PoolSettings& settings, const std::vector<std::string>& warnings) {
   if (settings.log == LogLevel::quiet) return;
-  for (const std::string& warning : warnings) print(settings, warning);
+  for (const std::string& warning : warnings) support::print_notice(settings.name, warning);
 }
 
 void print_layout(const PoolSettings& settings, const Layout& layout, const std::vector<RankFacts>& facts) {
@@ -105,7 +100,7 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
     text << ' ' << facts[static_cast<std::size_t>(node.leader)].host << " (" << node.executors << " on "
          << in_words(count_cpus(node.cpus), "CPU") << ')';
   }
-  print(settings, text.str());
+  support::print_notice(settings.name, text.str());
 }
 
 std::shared_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,

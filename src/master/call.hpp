@@ -28,6 +28,12 @@ struct KeptPiece {
   std::uint64_t outstanding = 0;
 };
 
+/// How an attempt at a task ended with its executor's death.
+struct Death {
+  std::uint32_t attempt = 1;
+  task::DeathReport report;
+};
+
 struct Call {
   enum class State {
     drawing,    ///< inputs are left
@@ -51,9 +57,9 @@ struct Call {
   std::uint64_t tasks = 0;                    ///< drawn
   std::uint64_t bytes = 0;                    ///< the same, encoded
   std::uint64_t settled = 0;
-  std::map<std::uint64_t, KeptPiece> pieces;          ///< by first task
-  std::map<std::uint64_t, task::DeathReport> deaths;  ///< the last one of each task that is to be tried again
-  std::set<scheduler::HostId> informed;               ///< hosts that know the call
+  std::map<std::uint64_t, KeptPiece> pieces;  ///< by first task
+  std::map<std::uint64_t, Death> deaths;      ///< the last one of each task that was or is to be tried again
+  std::set<scheduler::HostId> informed;       ///< hosts that know the call
 
   /// The piece that holds a task.
   std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {

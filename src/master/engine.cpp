@@ -41,11 +41,11 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
       memory_(std::make_unique<Memory>(*this)) {
   if (transport_) outbox_.emplace(*transport_);
   scheduler_.add_host(local_host, local_executors);
-  if (local_executors != 0) ++hosts_alive_;
+  hosts_.add(local_executors);
   for (std::size_t i = 0; i < remote_.size(); ++i) {
     scheduler_.add_host(static_cast<scheduler::HostId>(i + 1), remote_[i].executors);
     processes_ += remote_[i].executors;
-    if (remote_[i].executors != 0) ++hosts_alive_;
+    hosts_.add(remote_[i].executors);
     if (remote_[i].pid != 0) leaders_.emplace(remote_[i].leader, remote_[i].pid);
   }
 }

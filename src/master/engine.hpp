@@ -36,6 +36,7 @@
 #include "host/host.hpp"
 #include "master/background_driver.hpp"
 #include "master/call.hpp"
+#include "master/host_book.hpp"
 #include "master/options.hpp"
 #include "master/seat.hpp"
 #include "scheduler/scheduler.hpp"
@@ -120,6 +121,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   bool drive_until(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline);
   void drive_in_background(Lock& lock, const detail::Condition& condition);
   bool poll_hosts();
+  [[nodiscard]] bool is_glance_due();
   void poll_now(Lock& lock);
   void poll_beside_callback(Lock& lock);
   void step(Lock& lock, std::optional<Deadline> deadline);
@@ -153,15 +155,18 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
   void executors(scheduler::HostId host, std::uint32_t count, const std::string& why);
   void set_executors(scheduler::HostId host, std::uint32_t count);
-  void host_broken(scheduler::HostId host, const std::string& reason);
+  void count_processes();
+  void host_broken(scheduler::HostId host, const std::string& reason, scheduler::Unreported tasks);
   void initializer_failed(host::Place place, detail::Bytes image);
   void rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left);
   void look_after_leaders();
+  void warn(const std::string& text) const;
   void break_pool(const std::string& reason);
   void settle(Call& call, std::uint64_t first, std::uint64_t count);
   Call* call_of(host::LotId lot);
   void leave_lot(host::LotId lot, std::uint64_t count);
   void receive(int source, detail::Bytes message);
+  [[nodiscard]] int leader_of(scheduler::HostId host) const;
   [[nodiscard]] std::string host_name(int rank) const;
 
   /// Host 0 is this node's; host k > 0 is remote_[k - 1].
@@ -172,6 +177,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   std::vector<RemoteNode> remote_;
   std::map<int, support::ProcessWatch> leaders_;              ///< those that can be watched and live
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the leaders
+  std::uint32_t polls_ = 0;
   std::unique_ptr<transport::Transport> transport_;
   std::optional<transport::Outbox> outbox_;
   transport::Backoff backoff_;
@@ -183,14 +189,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
 
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why
-  struct {
-    int rank = -1;  ///< its leader
-    std::string reason;
-  } lost_node_;  ///< the last one
   bool hosts_stopped_ = false;
-  std::uint32_t hosts_alive_ = 0;
-  std::set<scheduler::HostId> hosts_without_executors_;  ///< of those alive: none can be started, at the moment
-  std::set<scheduler::HostId> hosts_warned_of_;          ///< for lack of executors
+  HostBook hosts_;
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;
   Calls calls_;

@@ -92,12 +92,13 @@ void Engine::carry_out(const scheduler::GiveUp& command) {
   Call& call = calls_.at(command.job);
   const auto death = call.deaths.find(command.task);
   if (call.sink != nullptr) {
-    if (death != call.deaths.end()) {
-      death->second.memory_limit = options_.memory_limit;
-      call.sink->error(command.task,
-                       task::worker_lost(death->second, command.task, command.attempts, call.max_attempts));
+    if (death != call.deaths.end() && death->second.attempt == command.attempts) {
+      task::DeathReport& report = death->second.report;
+      report.memory_limit = options_.memory_limit;
+      call.sink->error(command.task, task::worker_lost(report, command.task, command.attempts, call.max_attempts));
     } else {
-      call.sink->error(command.task, task::node_lost(lost_node_.reason, lost_node_.rank, host_name(lost_node_.rank),
+      const int leader = leader_of(command.host);
+      call.sink->error(command.task, task::node_lost(hosts_.why_lost(command.host), leader, host_name(leader),
                                                      command.task, command.attempts, call.max_attempts));
     }
   }

@@ -75,12 +75,19 @@ bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::op
 bool Engine::poll_hosts() {
   seat_.count_poll();
   if (hosts_stopped_) return false;
+  if (is_glance_due()) look_after_leaders();
   LocalReports reports(*this);
   bool happened = local_->poll(reports);
   if (transport_) happened |= transport_->poll([this](int source, detail::Bytes message) { receive(source, message); });
   expire_calls();
   dispatch();
   return happened;
+}
+
+// The clock is read now and then where the driver finds no time to sleep; sleep() looks too.
+bool Engine::is_glance_due() {
+  constexpr std::uint32_t polls_between_clocks = 256;
+  return !leaders_.empty() && ++polls_ % polls_between_clocks == 0;
 }
 
 void Engine::poll_now(Lock& lock) {

@@ -1,7 +1,7 @@
 // What the hosts report, brought to the scheduler and to the callers.
 #include <algorithm>
 #include <exception>
-#include <iostream>
+#include <locale>
 #include <new>
 #include <sstream>
 
@@ -67,7 +67,7 @@ void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t ta
   if (report.time_limit.count() != 0) return task_timed_out(host, lot, task, report);
   Call* call = call_of(lot);
   if (!scheduler_.task_died(host, lot, task)) return;
-  if (call != nullptr) call->deaths[task] = report;
+  if (call != nullptr) call->deaths[task] = {.attempt = lots_.at(lot).attempt, .report = report};
   leave_lot(lot, 1);
 }
 
@@ -116,44 +116,52 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
 
 void Engine::set_executors(scheduler::HostId host, std::uint32_t count) {
   scheduler_.set_executors(host, count);
+  count_processes();
+}
+
+void Engine::count_processes() {
   processes_ = std::max<std::uint64_t>(scheduler_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
 }
 
 // They come and go with what the machine allows; a host that has none keeps the place for its own.
 void Engine::executors(scheduler::HostId host, std::uint32_t count, const std::string& why) {
-  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
-  if (count == 0) {
-    hosts_without_executors_.insert(host);
-    if (hosts_without_executors_.size() == hosts_alive_) return break_pool(why);
-  } else {
-    hosts_without_executors_.erase(host);
-  }
+  if (state_ == PoolState::broken || state_ == PoolState::terminated || hosts_.is_lost(host)) return;
+  hosts_.set_executors(host, count);
+  if (!hosts_.any_serves()) return break_pool(why);
   set_executors(host, count);
-  if (why.empty() || options_.quiet || !hosts_warned_of_.insert(host).second) return;
-  std::cerr << "rankpool: going on, although " + why + '\n' << std::flush;
+  if (!why.empty() && hosts_.may_warn_of(host)) warn("going on, although " + why);
 }
 
-void Engine::host_broken(scheduler::HostId host, const std::string& reason) {
-  if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
-  if (hosts_alive_ != 0) --hosts_alive_;
-  hosts_without_executors_.erase(host);
-  if (hosts_alive_ == hosts_without_executors_.size()) {
+// A node may tell of its end, and then end.
+void Engine::host_broken(scheduler::HostId host, const std::string& reason, scheduler::Unreported tasks) {
+  if (state_ == PoolState::broken || state_ == PoolState::terminated || hosts_.is_lost(host)) return;
+  const bool served = hosts_.state(host) == HostBook::State::serving;
+  hosts_.lose(host, reason);
+  if (!hosts_.any_serves()) {
     return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
   }
-  std::cerr << "rankpool: going on without the executors of a node: " << reason << std::endl;
-  lost_node_.rank = host == local_host ? transport_->rank() : remote_[static_cast<std::size_t>(host) - 1].leader;
-  lost_node_.reason = reason;
+  warn("going on without " + std::string(served ? "the executors of a node" : "a node that had no executors") + ": " +
+       reason);
   std::erase_if(lots_, [host](const auto& lot) { return lot.second.host == host; });
-  scheduler_.lose_host(host);
+  scheduler_.lose_host(host, tasks);
+  count_processes();
 }
 
 void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left) {
+  if (hosts_.is_lost(host)) return;
   set_executors(host, executors_left);
   std::ostringstream text;
-  text << "rankpool: rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
-       << ") was killed, and its executors with it; going on with "
-       << support::in_words(scheduler_.executors(), "executor");
-  std::cerr << text.str() << std::endl;
+  text.imbue(std::locale::classic());
+  text << "rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
+       << ") was killed, and its executors with it";
+  if (const std::uint64_t left = scheduler_.executors(); left != 0) {
+    text << "; going on with " << support::in_words(left, "executor");
+  }
+  warn(text.str());
+}
+
+void Engine::warn(const std::string& text) const {
+  if (options_.log != support::LogLevel::quiet) support::print_notice(options_.name, text);
 }
 
 // Its messages would be waited for without end, and what is sent to it might never leave.
@@ -164,9 +172,10 @@ void Engine::look_after_leaders() {
     const auto leader = leaders_.find(rank);
     if (leader == leaders_.end() || !leader->second.has_ended()) continue;
     transport_->give_up(rank);
-    host_broken(static_cast<scheduler::HostId>(i + 1), "its leader, rank " + std::to_string(rank) + " on " +
-                                                           host_name(rank) + " (pid " +
-                                                           std::to_string(leader->second.pid()) + "), was killed");
+    host_broken(static_cast<scheduler::HostId>(i + 1),
+                "its leader, rank " + std::to_string(rank) + " on " + host_name(rank) + " (pid " +
+                    std::to_string(leader->second.pid()) + "), was killed",
+                scheduler::Unreported::may_have_run);
     leaders_.erase(leader);
   }
 }
@@ -191,11 +200,18 @@ void Engine::receive(int source, detail::Bytes message) {
       std::ranges::find_if(remote_, [source](const RemoteNode& remote) { return remote.leader == source; });
   if (node == remote_.end()) return;
   const auto host = static_cast<scheduler::HostId>(node - remote_.begin() + 1);
+  if (hosts_.is_lost(host)) return;
   try {
     wire::for_each_to_master(message, RemoteReports(*this, host));
   } catch (const wire::Malformed& error) {
-    host_broken(host, "rank " + std::to_string(source) + " sent what is no message: " + error.what());
+    host_broken(host, "rank " + std::to_string(source) + " sent what is no message: " + error.what(),
+                scheduler::Unreported::may_have_run);
   }
+}
+
+int Engine::leader_of(scheduler::HostId host) const {
+  if (host == local_host) return transport_ ? transport_->rank() : 0;
+  return remote_[static_cast<std::size_t>(host) - 1].leader;
 }
 
 std::string Engine::host_name(int rank) const {

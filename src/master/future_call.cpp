@@ -10,6 +10,7 @@
 #include <rankpool/errors.hpp>
 
 #include "master/callback_mark.hpp"
+#include "support/text.hpp"
 
 namespace rankpool::detail {
 namespace {
@@ -19,7 +20,8 @@ std::atomic<std::uint64_t> finished_calls = 0;
 
 void log(const std::exception_ptr& error) noexcept {
   try {
-    const std::string text = text_of(error);
+    const std::string whole = text_of(error);
+    const std::string text(support::without_prefix(whole));
     std::fprintf(stderr, "rankpool: a callback threw: %s\n", text.c_str());
   } catch (...) {
     std::fputs("rankpool: a callback threw\n", stderr);

@@ -9,6 +9,8 @@
 
 #include <rankpool/options.hpp>
 
+#include "support/notice.hpp"
+
 namespace rankpool::master {
 
 /// The one thread that may use the pool, where not every thread may.
@@ -18,16 +20,16 @@ struct OnlyThread {
 };
 
 struct EngineOptions {
-  std::string name = "rankpool";
+  std::string name = support::default_pool_name;
   std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
   std::uint64_t memory_limit = 0;  ///< of an executor, in bytes; 0: none
   Schedule schedule = Schedule::automatic;
   std::optional<Seconds> task_timeout;  ///< of calls that don't say
   std::optional<Seconds> timeout;       ///< of calls that don't say
-  bool quiet = false;                   ///< no warnings
-  std::vector<std::string> hosts;       ///< host name of each rank
-  bool background = true;               ///< a thread of ours may drive when nobody waits
+  support::LogLevel log = support::LogLevel::warning;
+  std::vector<std::string> hosts;  ///< host name of each rank
+  bool background = true;          ///< a thread of ours may drive when nobody waits
   std::optional<OnlyThread> only_thread;
 };
 

@@ -37,7 +37,9 @@ class Engine::LocalReports final : public host::HostListener {
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     engine_.rank_lost(local_host, loss, executors);
   }
-  void on_broken(const std::string& reason) override { engine_.host_broken(local_host, reason); }
+  void on_broken(const std::string& reason) override {
+    engine_.host_broken(local_host, reason, scheduler::Unreported::never_started);
+  }
 
  private:
   Engine& engine_;
@@ -72,7 +74,10 @@ class Engine::RemoteReports {
   void operator()(const wire::Executors& m) const { engine_.executors(host_, m.count, m.why); }
   void operator()(const wire::Stopped&) const {}
   void operator()(const wire::RankLost& m) const { engine_.rank_lost(host_, {m.rank, m.host, m.pid}, m.executors); }
-  void operator()(const wire::Broken& m) const { engine_.host_broken(host_, m.reason); }
+  void operator()(const wire::Broken& m) const {
+    using scheduler::Unreported;
+    engine_.host_broken(host_, m.reason, m.all_reported ? Unreported::never_started : Unreported::may_have_run);
+  }
 
  private:
   Engine& engine_;

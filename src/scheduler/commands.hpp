@@ -25,6 +25,12 @@ struct TaskRange {
   friend constexpr bool operator==(const TaskRange&, const TaskRange&) = default;
 };
 
+/// What the tasks that a lost host had not reported may have done.
+enum class Unreported {
+  may_have_run,  ///< each is charged an attempt
+  never_started
+};
+
 struct JobOptions {
   Schedule schedule = Schedule::automatic;
   std::uint64_t chunksize = 0;                        ///< 0 automatic

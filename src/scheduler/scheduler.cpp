@@ -38,7 +38,7 @@ void Scheduler::resize(Host& host, std::uint32_t executors) {
   update(host);
 }
 
-void Scheduler::lose_host(HostId id) {
+void Scheduler::lose_host(HostId id, Unreported tasks) {
   Host* const host = find_host(id);
   if (host == nullptr) return;
   resize(*host, 0);
@@ -46,7 +46,10 @@ void Scheduler::lose_host(HostId id) {
   // Newest first, each requeued in front: afterwards the oldest tasks come first.
   while (Lot* const lot = host->lots.back()) {
     const auto& runs = lot->outstanding.runs();
-    std::for_each(runs.rbegin(), runs.rend(), [&](TaskRange run) { charge(*lot, run); });
+    std::for_each(runs.rbegin(), runs.rend(), [&](TaskRange run) {
+      if (tasks == Unreported::may_have_run) return charge(*lot, run);
+      requeue(*lot->job, {.tasks = run, .piece_first = lot->piece_first, .attempt = lot->attempt});
+    });
     close(*lot);
   }
   needy_.erase(*host);

@@ -3,7 +3,7 @@
 ///
 ///   add_tasks ─► Job::pending ──size_lot──► Lot on a Host ──tasks_done──────────────► settled ─► JobDone
 ///                    ▲                            │
-///                    ├────── tasks_returned ──────┤   uncharged: retracted, or left behind by a dead executor
+///                    ├────── tasks_returned ──────┤   uncharged: retracted, or left behind by a dead executor or node
 ///                    └─ task_died, lose_host ─────┴──► GiveUp, when the attempts are used up
 ///
 /// A task is in exactly one of these places: pending, in one open lot, settled. Events only change that state; `next()`
@@ -38,8 +38,8 @@ class Scheduler {
   void add_host(HostId id, std::uint32_t executors);
   /// An unknown (lost) host is ignored.
   void set_executors(HostId id, std::uint32_t executors);
-  /// Its outstanding tasks may all have been running: each is charged an attempt. An unknown host is ignored.
-  void lose_host(HostId id);
+  /// Its outstanding tasks run elsewhere. An unknown host is ignored.
+  void lose_host(HostId id, Unreported tasks);
 
   void open_job(JobId id, const JobOptions& options);
   /// A piece of the job's input, the one after the last, from task 0 on; no lot crosses its borders. Ignored when the

@@ -178,7 +178,9 @@ std::exception_ptr node_lost(const std::string& reason, int rank, const std::str
   std::ostringstream text;
   text.imbue(std::locale::classic());
   text << "the node to which task " << task << " was given is lost, on rank " << rank << ", host " << host << " ("
-       << attempts_text(attempt, attempts_allowed) << "): " << reason;
+       << attempts_text(attempt, attempts_allowed) << "): " << reason
+       << "; that node's log (dmesg, the batch system's) may say why, and with a larger max_attempts the task would be "
+          "tried again on another node";
   DeathReport nobody;
   nobody.rank = rank;
   nobody.host = host;

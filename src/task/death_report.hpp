@@ -42,6 +42,7 @@ std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, st
                                std::uint32_t attempts_allowed);
 
 /// The WorkerLost of task `task`, which may have been running when its node was lost for the given reason.
+/// Nobody can tell whether it had started: what a node is given in advance is charged with what ran.
 /// @param rank the node's leader. @param host the node.
 std::exception_ptr node_lost(const std::string& reason, int rank, const std::string& host, std::uint64_t task,
                              std::uint32_t attempt, std::uint32_t attempts_allowed);

@@ -241,6 +241,10 @@ class Transport::Implementation {
     int size = 0;
     check(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count", status.MPI_SOURCE);
     const auto bytes = static_cast<std::size_t>(size);
+    if (is_given_up(status.MPI_SOURCE)) {
+      drop(matched, status.MPI_SOURCE, bytes);
+      return true;
+    }
     switch (status.MPI_TAG) {
       case tag_whole:
         receive_whole(matched, status.MPI_SOURCE, bytes, receive, delivered);
@@ -255,6 +259,13 @@ class Transport::Implementation {
     return true;
   }
 
+  // What is matched must be received, or it would stay in MPI's queues.
+  void drop(MPI_Message& matched, int source, std::size_t size) {
+    Incoming unwanted{.source = source, .buffer = receive_buffer(size), .size = size, .placed = size, .requests = {}};
+    start_receive(matched, unwanted);
+    leave_to_mpi(unwanted);
+  }
+
   // One call of Improbe makes MPI look at its channels, but only the next one sees what that brought.
   bool probe(MPI_Message& matched, MPI_Status& status) const {
     for (int look = 0; look < 2; ++look) {
@@ -267,18 +278,23 @@ class Transport::Implementation {
 
   void receive_whole(MPI_Message& matched, int source, std::size_t size, const Receiver& receive, bool& delivered) {
     Incoming incoming{.source = source, .buffer = receive_buffer(size), .size = size, .placed = size, .requests = {}};
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Imrecv(incoming.buffer.data(), static_cast<int>(size), MPI_BYTE, &matched, &request), "MPI_Imrecv",
-          source);
-    int done = 0;
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test", source);
-    if (done == 0) incoming.requests.push_back(request);
-    if (done != 0 && !waits_for(source)) {
+    if (start_receive(matched, incoming) && !waits_for(source)) {
       delivered = true;
       deliver(std::move(incoming), receive);
     } else {
       incoming_.push_back(std::move(incoming));
     }
+  }
+
+  /// @returns whether all has been received at once.
+  bool start_receive(MPI_Message& matched, Incoming& incoming) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Imrecv(incoming.buffer.data(), static_cast<int>(incoming.size), MPI_BYTE, &matched, &request),
+          "MPI_Imrecv", incoming.source);
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test", incoming.source);
+    if (done == 0) incoming.requests.push_back(request);
+    return done != 0;
   }
 
   void receive_header(MPI_Message& matched, int source, std::size_t size) {

@@ -51,7 +51,8 @@ class Transport {
   /// Of messages to peers that were not given up.
   [[nodiscard]] bool all_sent() const;
 
-  /// The peer is dead: what is on its way to or from it is left to MPI, and nothing is sent any more.
+  /// The peer is dead: what is on its way to or from it is left to MPI, nothing is sent any more, and what still
+  /// arrives is dropped. Not from inside `receive`.
   void give_up(int peer);
   [[nodiscard]] bool is_given_up(int peer) const;
   /// Waits until all is sent: the peers must be receiving. @returns false if `limit` passes first.

@@ -70,7 +70,7 @@ RANKPOOL_WIRE(InitializerFailed, initializer_failed, m.rank, m.slot, m.image)
 RANKPOOL_WIRE(Executors, executors, m.count, m.why)
 RANKPOOL_WIRE(Stopped, stopped, m.mode)
 RANKPOOL_WIRE(RankLost, rank_lost, m.rank, m.host, m.pid, m.executors)
-RANKPOOL_WIRE(Broken, broken, m.reason)
+RANKPOOL_WIRE(Broken, broken, m.reason, m.all_reported)
 #undef RANKPOOL_WIRE
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -108,6 +108,13 @@ class Writer {
 class Reader {
  public:
   explicit Reader(Bytes from) : rest_(from) {}
+
+  void get(bool& value) {
+    std::uint8_t raw = 0;
+    get(raw);
+    if (raw > 1) throw Malformed("a message has the truth value " + std::to_string(raw));
+    value = raw == 1;
+  }
 
   template <std::integral Number>
   void get(Number& value) {

@@ -152,8 +152,10 @@ struct Stopped {
   StopMode mode = StopMode::finish;
 };
 
+/// The node's executors are gone, and it takes no more lots.
 struct Broken {
   std::string reason;
+  bool all_reported = false;  ///< all that ran has been: the rest of what it was given never started
 };
 
 using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop>;

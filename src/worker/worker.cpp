@@ -6,6 +6,8 @@
 #include <string>
 #include <thread>
 
+#include <rankpool/errors.hpp>
+
 #include "support/interval.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
@@ -70,7 +72,15 @@ class Reporter final : public host::HostListener {
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     tell(wire::RankLost{.rank = loss.rank, .host = loss.host, .pid = loss.pid, .executors = executors});
   }
-  void on_broken(const std::string& reason) override { tell(wire::Broken{.reason = reason}); }
+  void on_broken(const std::string& reason) override { broken(reason, !missed_reports_); }
+
+  /// A report may have been lost on its way.
+  void miss_reports() { missed_reports_ = true; }
+  void broken(const std::string& reason, bool all_reported) {
+    tell(wire::Broken{.reason = reason, .all_reported = all_reported});
+    told_broken_ = true;
+  }
+  [[nodiscard]] bool told_broken() const { return told_broken_; }
 
   void stopped(wire::StopMode mode) { tell(wire::Stopped{.mode = mode}); }
   void flush() { outbox_.flush(); }
@@ -84,6 +94,8 @@ class Reporter final : public host::HostListener {
   transport::Outbox outbox_;
   int master_;
   LotTable& lots_;
+  bool missed_reports_ = false;
+  bool told_broken_ = false;
 };
 
 class Worker {
@@ -114,21 +126,37 @@ class Worker {
  private:
   enum class State {
     serving,
+    breaking,  ///< takes no orders; the host ends its executors and reports what they did
     broken,    ///< the executors are dead and the master knows; waits for the stop
     stopping,  ///< the master said so
   };
 
   bool step() {
     const bool received = transport_.poll([this](int source, detail::Bytes message) { receive(source, message); });
-    const bool reported = state_ == State::serving && guarded([this] {
-                            const bool any = host_.poll(reporter_);
-                            lots_.release_ended();
-                            return any;
-                          });
+    const bool reported = has_executors() && poll_host();
     reporter_.flush();
     transport_.progress();
     return received || reported;
   }
+
+  bool poll_host() {
+    bool any = true;
+    try {
+      any = host_.poll(reporter_);
+      lots_.release_ended();
+    } catch (...) {
+      reporter_.miss_reports();
+      if (state_ == State::serving) {
+        break_down(what_is_thrown());
+      } else {
+        end_at_once(what_is_thrown());
+      }
+    }
+    if (reporter_.told_broken()) state_ = State::broken;
+    return any;
+  }
+
+  [[nodiscard]] bool has_executors() const { return state_ == State::serving || state_ == State::breaking; }
 
   void look_after_master() {
     if (master_process_ == nullptr || !glance_.is_over() || !master_process_->has_ended()) return;
@@ -139,42 +167,46 @@ class Worker {
   void sleep(std::chrono::nanoseconds limit) {
     if (!transport_.all_sent()) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
     if (limit.count() <= 0) return;
-    if (state_ == State::serving) return host_.wait(limit);
+    if (has_executors()) return host_.wait(limit);
     std::this_thread::sleep_for(limit);
   }
 
   void receive(int source, detail::Bytes message) {
     if (source != master_) return;
-    guarded([&] {
-      wire::for_each_to_leader(message, [this](const auto& order) { obey(order); });
-      return true;
-    });
-  }
-
-  // Runs what may fail on this node alone.
-  template <class Action>
-  bool guarded(const Action& action) {
     try {
-      return action();
-    } catch (const std::exception& error) {
-      break_down(error.what());
+      wire::for_each_to_leader(message, [this](const auto& order) { obey(order); });
     } catch (...) {
-      break_down("an unknown error");
+      break_down(what_is_thrown());
     }
-    return true;
   }
 
-  // Nothing of this node may still run when the master hears of it and gives the tasks to others.
+  static std::string what_is_thrown() {
+    const std::string text = detail::text_of(std::current_exception());
+    return text.empty() ? "an unknown error" : text;
+  }
+
+  // What fails on this node fails on this node alone. Nothing of it may still run when the master hears of it and gives
+  // the tasks to others.
   void break_down(const std::string& reason) {
     if (state_ != State::serving) return;
+    state_ = State::breaking;
+    try {
+      host_.break_down(reason);
+    } catch (...) {
+      end_at_once(reason + "; and " + what_is_thrown());
+    }
+  }
+
+  // The host can't even report what its executors did.
+  void end_at_once(const std::string& reason) {
     state_ = State::broken;
     std::string all = reason;
     try {
       host_.kill();
-    } catch (const std::exception& error) {
-      all += std::string("; and its executors could not be ended: ") + error.what();
+    } catch (...) {
+      all += "; and its executors could not be ended: " + what_is_thrown();
     }
-    reporter_.on_broken(all);
+    reporter_.broken(all, false);
   }
 
   void obey(const wire::OpenCall& order) {
@@ -215,8 +247,8 @@ class Worker {
   }
 
   void obey(const wire::Stop& order) {
-    executors_left_ = state_ == State::serving;
-    how_to_stop_ = order.mode;
+    executors_left_ = has_executors();
+    how_to_stop_ = state_ == State::breaking ? wire::StopMode::kill : order.mode;
     state_ = State::stopping;
   }
 

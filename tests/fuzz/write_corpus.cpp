@@ -106,7 +106,7 @@ void write_reports(const Corpus& corpus) {
   corpus.write("task_died", to(master, died));
   corpus.write("task_exceeded_its_time", to(master, late));
   corpus.write("initializer_failed", to(master, wire::InitializerFailed{2, 5, image}));
-  corpus.write("broken", to(master, wire::Broken{"no memory"}));
+  corpus.write("broken", to(master, wire::Broken{"no memory", true}));
   Input all = to(master, wire::Executors{8, "no processes"});
   for (std::uint64_t lot = 0; lot < 16; ++lot) {
     wire::encode(all, wire::Results{lot, 4 * lot, 2, 1000, encoded});

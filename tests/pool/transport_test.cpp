@@ -155,6 +155,45 @@ TEST(Transport, a_peer_given_up_is_sent_no_more_and_not_waited_for) {
   world().barrier();
 }
 
+// A peer that was taken for dead speaks all the same, also in the middle of a message.
+TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
+  auto& transport = *new Transport(world(), {.part_bytes = 1000});  // NOLINT(cppcoreguidelines-owning-memory)
+  constexpr int speaker = 1;
+  if (transport.rank() == speaker) {
+    transport.send(0, pattern(5, 0));
+    EXPECT_TRUE(transport.flush(5s));
+  }
+  world().barrier();
+  if (transport.rank() == 0) {
+    bool received = false;
+    EXPECT_TRUE(poll_until(
+        transport, [&](int source, auto message) { received = source == speaker && message.size() == 5; },
+        [&] { return received; }));
+    transport.give_up(speaker);
+  }
+  world().barrier();
+  if (transport.rank() == speaker) {
+    transport.send(0, pattern(10, 0));
+    transport.send(0, pattern(5000, 0));
+    transport.send(0, pattern(10, 0));
+    EXPECT_TRUE(transport.flush(5s));
+  }
+  world().barrier();
+  if (transport.rank() == 0) {
+    transport.send(0, pattern(3, 0));
+    int from_speaker = 0;
+    bool received = false;
+    for (int i = 0; i < 100 || !received; ++i) {
+      transport.poll([&](int source, auto message) {
+        received |= source == 0 && message.size() == 3;
+        from_speaker += source == speaker ? 1 : 0;
+      });
+    }
+    EXPECT_EQ(from_speaker, 0);
+  }
+  world().barrier();
+}
+
 TEST(Transport, traffic_of_the_program_is_undisturbed) {
   Transport transport(world());
   const int peer = transport.rank() ^ 1;

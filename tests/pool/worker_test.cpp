@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -55,6 +56,7 @@ class EchoHost final : public host::Host {
   }
 
   bool poll(host::HostListener& listener) override {
+    if (broken_because) return break_slowly(listener);
     bool any = !retracted.empty();
     for (const host::LotId lot : retracted) {
       std::erase_if(lots, [&](const host::Lot& held) {
@@ -79,6 +81,10 @@ class EchoHost final : public host::Host {
 
   void wait(std::chrono::nanoseconds timeout) override { std::this_thread::sleep_for(timeout); }
   void ring() noexcept override {}
+  void break_down(const std::string& reason) override {
+    ++break_downs;
+    broken_because = reason;
+  }
   void shut_down() override { ++shut_downs; }
   void kill() override { ++kills; }
 
@@ -90,11 +96,24 @@ class EchoHost final : public host::Host {
   std::chrono::nanoseconds task_timeout{0};
   std::vector<host::CallId> stopped;
   int calls_closed = 0;
+  int break_downs = 0;
+  std::optional<std::string> broken_because;  ///< to be told by the next poll but `polls_to_break`
+  int polls_to_break = 3;
   int shut_downs = 0;
   int kills = 0;
 
  private:
+  /// A task that ran dies first.
+  bool break_slowly(host::HostListener& listener) {
+    if (--polls_to_break > 0) return false;
+    listener.on_task_died(1, 1, {.rank = 1, .host = "n1", .slot = 4, .pid = 99, .wait_status = 9});
+    listener.on_broken(*broken_because);
+    broken_because.reset();
+    return true;
+  }
+
   void run(const host::Lot& lot, host::HostListener& listener) {
+    if (lot.attempt == 5) throw std::runtime_error("a report is lost");
     if (lot.attempt == 3) {
       listener.on_task_died(
           lot.id, lot.first,
@@ -119,6 +138,7 @@ struct Heard {
   std::vector<wire::Retracted> retracted;
   std::vector<wire::Executors> executors;
   std::vector<wire::Broken> broken;
+  std::size_t died_before_broken = 0;
 
   void operator()(const wire::Results& message) {
     results.push_back(message);
@@ -128,7 +148,10 @@ struct Heard {
   void operator()(const wire::TasksReturned& message) { returned.push_back(message); }
   void operator()(const wire::Retracted& message) { retracted.push_back(message); }
   void operator()(const wire::Executors& message) { executors.push_back(message); }
-  void operator()(const wire::Broken& message) { broken.push_back(message); }
+  void operator()(const wire::Broken& message) {
+    died_before_broken = died.size();
+    broken.push_back(message);
+  }
   void operator()(const wire::TaskFailed&) {}
   void operator()(const wire::InitializerFailed&) {}
   void operator()(const wire::RankLost&) {}
@@ -295,9 +318,9 @@ TEST(Worker, passes_the_limit_of_a_calls_tasks_on_and_that_nobody_waits_for_them
       });
 }
 
-/// After `wrong` the leader has killed its executors, said why, and still stops when told to.
+/// After `wrong` the leader has its executors killed, says what they did and then why, and still stops when told to.
 template <class Wrong>
-void breaks_down(const Wrong& wrong, const std::string& reason) {
+void breaks_down(const Wrong& wrong, const std::string& reason, bool all_reported = true) {
   Conversation().run(
       [&](Conversation& leader_rank) {
         wrong(leader_rank);
@@ -305,11 +328,39 @@ void breaks_down(const Wrong& wrong, const std::string& reason) {
         ASSERT_FALSE(leader_rank.heard.broken.empty());
         EXPECT_NE(leader_rank.heard.broken[0].reason.find(reason), std::string::npos)
             << leader_rank.heard.broken[0].reason;
+        EXPECT_EQ(leader_rank.heard.broken[0].all_reported, all_reported);
+        EXPECT_EQ(leader_rank.heard.died_before_broken, 1U);
         leader_rank.tell(lot_of(9, 1, {}));  // ignored
         leader_rank.tell(wire::Stop{});
       },
       [](const EchoHost& host) {
-        EXPECT_EQ(host.kills, 1);
+        EXPECT_EQ(host.break_downs, 1);
+        EXPECT_EQ(host.kills, 0);
+        EXPECT_EQ(host.shut_downs, 0);
+        EXPECT_TRUE(std::ranges::find(host.lots, std::uint64_t{9}, &host::Lot::id) == host.lots.end());
+      });
+}
+
+TEST(Worker, says_that_a_report_may_be_lost) {
+  breaks_down(
+      [](Conversation& leader_rank) {
+        leader_rank.tell(call_of_stride(0));
+        leader_rank.tell(lot_of(1, 1, {}, 5));
+      },
+      "a report is lost", false);
+}
+
+TEST(Worker, whose_host_is_being_broken_down_ignores_orders_and_stops) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        leader_rank.tell_raw(Buffer(40, std::byte{0x5a}));
+        leader_rank.tell_raw(Buffer(40, std::byte{0x5a}));
+        leader_rank.tell(call_of_stride(0));
+        leader_rank.tell(lot_of(9, 1, {}));
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.break_downs, 1);
         EXPECT_EQ(host.shut_downs, 0);
         EXPECT_TRUE(host.lots.empty());
       });

@@ -140,6 +140,9 @@ TEST(Callbacks, what_one_throws_is_logged_and_changes_nothing) {
   testing::internal::CaptureStderr();
   future.then([](int) { throw 7; });
   EXPECT_NE(testing::internal::GetCapturedStderr().find("rankpool: a callback threw: "), std::string::npos);
+  testing::internal::CaptureStderr();
+  future.then([](int) { throw std::logic_error("rankpool: a text of the library"); });
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "rankpool: a callback threw: a text of the library\n");
 }
 
 TEST(Callbacks, release_what_they_hold_once_one_of_the_two_has_run) {

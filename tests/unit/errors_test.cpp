@@ -156,8 +156,11 @@ TEST(DeathReport, of_a_lost_node_tells_which_and_why) {
   } catch (const WorkerLost& error) {
     EXPECT_EQ(std::string(error.what()),
               "the node to which task 12 was given is lost, on rank 3, host n1 (attempt 2 of 2, max_attempts used up): "
-              "its leader, rank 3, was killed");
+              "its leader, rank 3, was killed; that node's log (dmesg, the batch system's) may say why, and with a "
+              "larger max_attempts the task would be tried again on another node");
     EXPECT_EQ(error.rank(), 3);
+    EXPECT_EQ(error.slot(), -1);
+    EXPECT_EQ(error.pid(), 0);
     EXPECT_EQ(error.host(), "n1");
     EXPECT_EQ(error.index(), 12U);
     EXPECT_EQ(error.attempt(), 2U);

@@ -322,7 +322,7 @@ TEST(Scheduler, a_retraction_survives_the_loss_of_either_host) {
   for (const HostId lost : {0U, 1U}) {
     TwoLots system(1, 1);
     ASSERT_EQ(drain(system.scheduler).size(), 1U);
-    system.scheduler.lose_host(lost);
+    system.scheduler.lose_host(lost, Unreported::may_have_run);
     for (const RunLot& lot : lots(system.scheduler)) finish(system.scheduler, lot);
     for (const RunLot& lot : system.given) {
       EXPECT_EQ(system.scheduler.tasks_done(0, lot.lot, lot.tasks, 1), lost == 1);

@@ -94,13 +94,19 @@ class Oracle {
     if (hosts_.empty()) return;
     const HostId id = any_host();
     hosts_.erase(id);
-    scheduler_.lose_host(id);
+    const bool started = below(2) == 0;
+    scheduler_.lose_host(id, started ? Unreported::may_have_run : Unreported::never_started);
     for (auto& [lot_id, lot] : lots_) {
       if (lot.sent.host != id || lot.host_lost) continue;
       lot.host_lost = true;
       JobModel& job = jobs_[lot.sent.job];
       for (std::uint64_t task = lot.sent.tasks.first; task < lot.sent.tasks.end(); ++task) {
-        if (is_outstanding(job.tasks[task], lot_id)) charge(job, job.tasks[task]);
+        if (!is_outstanding(job.tasks[task], lot_id)) continue;
+        if (started) {
+          charge(job, job.tasks[task]);
+        } else {
+          job.tasks[task].place = job.cancelled ? Place::dropped : Place::pending;
+        }
       }
     }
   }

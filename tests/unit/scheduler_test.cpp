@@ -156,7 +156,7 @@ TEST(Scheduler, with_one_attempt_no_task_runs_twice) {
   ASSERT_EQ(given.size(), 2U);
   EXPECT_TRUE(scheduler.task_died(given[0].host, given[0].lot, given[0].tasks.first));
   EXPECT_EQ(only<GiveUp>(drain(scheduler)).size(), 1U);
-  scheduler.lose_host(given[0].host);
+  scheduler.lose_host(given[0].host, Unreported::may_have_run);
   const std::vector<Command> commands = drain(scheduler);
   EXPECT_EQ(only<GiveUp>(commands).size(), 3U);
   EXPECT_TRUE(only<RunLot>(commands).empty());
@@ -182,7 +182,7 @@ TEST(Scheduler, a_lost_hosts_tasks_run_elsewhere_charged) {
   const std::vector<RunLot> given = lots(scheduler);
   ASSERT_EQ(given.size(), 2U);
   EXPECT_TRUE(scheduler.tasks_done(given[0].host, given[0].lot, {given[0].tasks.first + 1, 1}, 1));
-  scheduler.lose_host(given[0].host);
+  scheduler.lose_host(given[0].host, Unreported::may_have_run);
   EXPECT_EQ(scheduler.executors(), 2U);
   std::map<std::uint64_t, std::uint32_t> attempts;
   finish(scheduler, given[1]);
@@ -194,13 +194,35 @@ TEST(Scheduler, a_lost_hosts_tasks_run_elsewhere_charged) {
   EXPECT_EQ(attempts, (std::map<std::uint64_t, std::uint32_t>{{0, 2}, {2, 2}, {3, 2}}));
 }
 
+TEST(Scheduler, what_never_started_on_a_lost_host_runs_elsewhere_uncharged) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 2);
+  scheduler.add_host(1, 2);
+  add_job(scheduler, 1, 8, {.schedule = Schedule::static_, .max_attempts = 1});
+  const std::vector<RunLot> given = lots(scheduler);
+  ASSERT_EQ(given.size(), 2U);
+  const std::uint64_t first = given[0].tasks.first;
+  EXPECT_TRUE(scheduler.task_died(given[0].host, given[0].lot, first + 1));
+  scheduler.lose_host(given[0].host, Unreported::never_started);
+  finish(scheduler, given[1]);
+  const std::vector<Command> commands = drain(scheduler);
+  ASSERT_EQ(only<GiveUp>(commands).size(), 1U);
+  EXPECT_EQ(only<GiveUp>(commands)[0].task, first + 1);
+  std::map<std::uint64_t, std::uint32_t> attempts;
+  for (const RunLot& lot : only<RunLot>(commands)) {
+    EXPECT_EQ(lot.host, given[1].host);
+    for (std::uint64_t task = lot.tasks.first; task < lot.tasks.end(); ++task) attempts[task - first] = lot.attempt;
+  }
+  EXPECT_EQ(attempts, (std::map<std::uint64_t, std::uint32_t>{{0, 1}, {2, 1}, {3, 1}}));
+}
+
 TEST(Scheduler, a_lost_hosts_late_replies_are_refused_even_when_it_comes_back) {
   Scheduler scheduler;
   scheduler.add_host(0, 1);
   add_job(scheduler, 1, 1);
   const RunLot lost = one_lot(scheduler);
-  scheduler.lose_host(0);
-  scheduler.lose_host(0);  // no effect
+  scheduler.lose_host(0, Unreported::may_have_run);
+  scheduler.lose_host(0, Unreported::may_have_run);  // no effect
   scheduler.add_host(0, 1);
   const RunLot again = one_lot(scheduler);
   EXPECT_EQ(again.attempt, 2U);
@@ -273,10 +295,23 @@ TEST(Scheduler, a_cancelled_job_ends_with_its_lost_hosts) {
   add_job(scheduler, 1, 10, {.max_attempts = 1});
   drain(scheduler);
   scheduler.cancel_job(1);
-  scheduler.lose_host(0);
+  scheduler.lose_host(0, Unreported::may_have_run);
   const std::vector<Command> commands = drain(scheduler);
   EXPECT_TRUE(only<GiveUp>(commands).empty());
   EXPECT_EQ(only<JobDone>(commands).size(), 1U);
+}
+
+TEST(Scheduler, a_cancelled_job_ends_with_a_lost_host_that_had_not_started_it) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 2);
+  scheduler.add_host(1, 2);
+  add_job(scheduler, 1, 10);
+  drain(scheduler);
+  scheduler.cancel_job(1);
+  drain(scheduler);
+  scheduler.lose_host(0, Unreported::never_started);
+  scheduler.lose_host(1, Unreported::never_started);
+  EXPECT_EQ(drain(scheduler), (std::vector<Command>{JobDone{1}}));
 }
 
 TEST(Scheduler, a_cancelled_job_with_nothing_in_flight_is_done_at_once) {

@@ -81,7 +81,7 @@ inline bool tell(Scheduler& scheduler, const Setting& setting, const Told& told)
       scheduler.add_host(told.host, setting.executors_per_host);
       break;
     case Told::What::lose:
-      scheduler.lose_host(told.host);
+      scheduler.lose_host(told.host, Unreported::may_have_run);
       break;
     case Told::What::open:
       scheduler.open_job(told.id, job_options(setting, told.id, told.tasks.count));

@@ -75,7 +75,7 @@ struct Samples {
             encoded(Executors{8, "no processes"}),
             encoded(Stopped{StopMode::kill}),
             encoded(RankLost{3, "n1", 4711, 6}),
-            encoded(Broken{"no memory"}),
+            encoded(Broken{"no memory", true}),
             encoded(InitializerFailed{2, 5, state})};
   }
 };
@@ -186,7 +186,13 @@ TEST(Wire, small_messages_arrive_as_they_were_sent) {
   EXPECT_EQ(lost.host, "n1");
   EXPECT_EQ(lost.pid, 4711);
   EXPECT_EQ(lost.executors, 6U);
-  EXPECT_EQ(decoded<Broken>(encoded(Broken{"no memory"})).reason, "no memory");
+  const Broken broken = decoded<Broken>(encoded(Broken{"no memory", true}));
+  EXPECT_EQ(broken.reason, "no memory");
+  EXPECT_TRUE(broken.all_reported);
+  EXPECT_FALSE(decoded<Broken>(encoded(Broken{"no memory", false})).all_reported);
+  Buffer neither = encoded(Broken{"no memory", true});
+  neither.back() = std::byte{2};
+  EXPECT_THROW(decode_all_for_master(neither), Malformed);
 }
 
 TEST(Wire, a_batch_is_read_in_the_order_it_was_written) {
