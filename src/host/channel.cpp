@@ -34,6 +34,12 @@ std::size_t default_reservation() {
 
 }  // namespace
 
+void ExecutorSlot::vacate() {
+  for (auto* word : {&head, &granted, &spare, &tail, &open_run, &chunk_end}) word->store(0);
+  for (auto* word : {&claiming, &waits_for_space, &served}) word->store(0);
+  state.store(SlotState::vacant, std::memory_order_release);
+}
+
 Channel::Channel(const Config& config)
     : memory_(SharedMemory::create(config.reservation != 0 ? config.reservation : default_reservation())) {
   const std::uint64_t slots = config.slot_ranks.size();

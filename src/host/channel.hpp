@@ -127,6 +127,9 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
   std::atomic<std::uint64_t> asks{0};       ///< questions so far
 
   static constexpr std::uint64_t no_block = ~std::uint64_t{0};
+
+  /// Clears what the last executor left, for the next one. `asks` goes on: nothing asked before is answered after.
+  void vacate();
 };
 
 enum class Phase : std::uint32_t {

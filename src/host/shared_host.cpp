@@ -17,9 +17,6 @@ using Clock = std::chrono::steady_clock;
 // A reply that comes within this is worth more than the sleep and wake-up it saves.
 constexpr auto spin_time = 50us;
 
-// Tasks that went down with an executor come to light when the others have let go of the lot; looked for this often.
-constexpr auto audit_interval = std::chrono::nanoseconds(1ms);
-
 // Memory that an executor may keep for its next large result.
 constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
 
@@ -35,6 +32,8 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       executors_(config.channel.slot_ranks.size()),
       watch_(executors_.size()),
       has_initializer_(config.initializer.has_value()),
+      quiet_(config.quiet),
+      zygotes_{zygote.pid()},
       present_(channel_.slots()) {
   for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
     executors_[slot].member = config.channel.slot_members[slot];
@@ -57,6 +56,7 @@ SharedHost::~SharedHost() {
 
 void SharedHost::start(const std::vector<NodeRank>& others) {
   others_.watch(others);
+  for (const NodeRank& other : others) zygotes_.push_back(other.zygote);
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::spawn);
 }
 
@@ -100,16 +100,22 @@ void SharedHost::retract(LotId lot) {
 }
 
 bool SharedHost::poll(HostListener& listener) {
-  auto& header = channel_.header();
   if (is_glance_due()) look_after_ranks(listener);
   if (watch_.active()) watch_tasks();
   if (retry_.planned()) retry_missing(listener);
-  bool found = audits_ != 0 && audit_lots(listener);
+  const bool called = channel_.header().attention.load(std::memory_order_relaxed) != 0;
+  if (called) listen(listener);
+  // An executor that lets go of a lot to sleep rings the leader: looked at after what it has told.
+  bool found = !audits_.empty() && audit_lots(listener);
   if (life_ == Life::breaking && has_broken_down()) {
     listener.on_broken(broken_because_);
     found = true;
   }
-  if (header.attention.load(std::memory_order_relaxed) == 0) return found;
+  return called || found;
+}
+
+void SharedHost::listen(HostListener& listener) {
+  auto& header = channel_.header();
   header.attention.exchange(0, std::memory_order_seq_cst);
   for (; !retracted_.empty(); retracted_.pop_front()) {
     const auto [lot, tasks] = retracted_.front();
@@ -120,7 +126,6 @@ bool SharedHost::poll(HostListener& listener) {
   header.asking.drain(slots, [&](std::uint32_t slot) { grant_block(slot); });
   header.ready.drain(slots, [&](std::uint32_t slot) { drain(slot, listener); });
   header.exited.drain(slots, [&](std::uint32_t slot) { look_at(slot, listener); });
-  return true;
 }
 
 void SharedHost::wait(std::chrono::nanoseconds timeout) {
@@ -138,8 +143,8 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!attention()) {
     const auto now = Clock::now();
-    const auto longest = std::min({audits_ != 0 ? audit_interval : std::chrono::nanoseconds(glance_interval),
-                                   watch_.until_next_round(now), retry_.until_next_round(now)});
+    const auto longest = std::min(
+        {std::chrono::nanoseconds(glance_interval), watch_.until_next_round(now), retry_.until_next_round(now)});
     support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
     if (!attention()) polls_ = 0;
   }
@@ -224,12 +229,13 @@ void SharedHost::disbelieve(std::uint32_t slot) {
   Executor& known = executors_[slot];
   if (known.sense == Sense::astray) return;
   known.sense = Sense::astray;
+  order(slot, SlotCommand::kill);
+  if (quiet_) return;
   std::cerr << "rankpool: an executor on " + host_name_ + " (rank " + std::to_string(known.rank) + ", slot " +
                    std::to_string(slot) +
                    ") is killed: what it reports makes no sense. A task writes to memory that is not its own; "
                    "RANKPOOL_INLINE=1 and valgrind show which.\n"
             << std::flush;
-  order(slot, SlotCommand::kill);
 }
 
 void SharedHost::grant_block(std::uint32_t slot) {

@@ -1,9 +1,12 @@
 // The host of a real node: its channel, and executors in processes of their own.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -22,6 +25,9 @@
 
 namespace rankpool::host {
 
+/// As an administrator, a batch system or a kernel short of memory does it: no fault of what the process ran.
+[[nodiscard]] bool killed_from_outside(int wait_status);
+
 class SharedHost final : public Host {
  public:
   struct Config {
@@ -29,6 +35,7 @@ class SharedHost final : public Host {
     std::string host_name;
     std::optional<CallImage> initializer;
     std::uint64_t channel_id = 0;  ///< names the channel to the zygotes of the node's ranks
+    bool quiet = false;            ///< no warnings
   };
 
   /// Makes the channel and attaches this rank's zygote to it; nothing is forked before start(). Throws
@@ -65,6 +72,7 @@ class SharedHost final : public Host {
     broken,
     ended
   };
+  static constexpr std::uint32_t leader_member = 0;  ///< the leader's slots are those of member 0
   static constexpr std::chrono::milliseconds glance_interval{100};
 
   /// An executor is to be killed because its task has exceeded its time.
@@ -90,6 +98,7 @@ class SharedHost final : public Host {
   struct Executor {
     std::uint32_t member = 0;  ///< as in ExecutorSlot
     std::int32_t rank = 0;
+    pid_t pid = 0;                ///< since it serves
     std::uint64_t head = 0;       ///< its outbox is read up to here
     std::vector<LentBlock> lent;  ///< for large results; few
     Sense sense = Sense::sound;
@@ -100,7 +109,16 @@ class SharedHost final : public Host {
     std::optional<Expiry> expiry;
   };
 
+  /// Tasks of a lot may have gone to the grave with an executor.
+  struct Audit {
+    LotId lot = 0;
+    std::optional<task::DeathReport> blamed;  ///< an executor whose word doesn't explain its death
+  };
+
+  enum class Ending { in_order, by_force };
+
   std::uint64_t store_image(const CallImage& call);
+  void listen(HostListener& listener);
 
   // Outboxes (shared_host.cpp).
   void drain(std::uint32_t slot, HostListener& listener);
@@ -123,31 +141,42 @@ class SharedHost final : public Host {
   void order(std::uint32_t slot, SlotCommand command);
   void look_at(std::uint32_t slot, HostListener& listener);
   void handle_exit(std::uint32_t slot, HostListener& listener);
-  [[nodiscard]] task::DeathReport report_of_dead(std::uint32_t slot);
-  void settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener);
-  void blame(const task::DeathReport& report);
-  void return_outstanding(LotAccount& account, TaskRange tasks, HostListener& listener);
-  bool audit_lots(HostListener& listener);
+  void clear_slot(std::uint32_t slot);
+  void start_anew(std::uint32_t slot, int wait_status, HostListener& listener);
+  [[nodiscard]] std::string initializer_text(std::uint32_t slot, int wait_status);
   [[nodiscard]] bool is_glance_due();
   void look_after_ranks(HostListener& listener);
   [[nodiscard]] std::vector<std::uint32_t> bury_the_lost();
-  [[nodiscard]] bool any_process();
-  void audit(std::uint32_t lot_slot, HostListener& listener);
-  void replace(std::uint32_t slot, HostListener& listener);
-  [[nodiscard]] bool has_broken_down();
-  void ring_everyone();
-  void wait_until_vacant();
-  void end();
+
+  // What the dead leave (shared_host_dead.cpp).
+  void settle_estate(std::uint32_t slot, HostListener& listener);
+  [[nodiscard]] task::DeathReport report_of_dead(std::uint32_t slot);
+  [[nodiscard]] bool settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener);
+  void order_audits(const std::optional<task::DeathReport>& blamed);
+  bool audit_lots(HostListener& listener);
+  [[nodiscard]] bool may_still_tell(std::uint32_t slot, std::uint32_t lot_slot);
+  void settle_lost(const Audit& audit, HostListener& listener);
 
   // Executors that could not be started (shared_host_missing.cpp).
   void handle_unforkable(std::uint32_t slot, HostListener& listener);
   void miss(std::uint32_t slot, const std::string& why, HostListener& listener);
   void note_serving(std::uint32_t slot, HostListener& listener);
+  void see_who_is_left(HostListener& listener);
+  [[nodiscard]] std::string why_missing() const;
+  [[nodiscard]] std::string why_none_is_left();
+  [[nodiscard]] bool any_process();
   [[nodiscard]] bool may_be_tried(std::uint32_t slot);
   [[nodiscard]] bool any_to_try();
   [[nodiscard]] std::uint32_t count_present();
   void retry_missing(HostListener& listener);
   void report_executors(HostListener& listener);
+
+  // The end (shared_host_breaking.cpp, shared_host_end.cpp).
+  [[nodiscard]] bool has_broken_down();
+  void end(Ending ending);
+  void ring_everyone();
+  void wait_until_vacant(Ending ending);
+  void kill_directly(std::uint32_t slot);
 
   Zygote& zygote_;
   std::string host_name_;
@@ -162,10 +191,11 @@ class SharedHost final : public Host {
   TaskWatch watch_;
   StartRetry retry_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
-  std::uint64_t audits_ = 0;                 ///< lot slots of which an executor may have taken tasks to its grave
-  std::optional<task::DeathReport> blamed_;  ///< an executor that may have lost tasks it had begun
+  std::map<std::uint32_t, Audit> audits_;              ///< by lot slot; few
   bool has_initializer_;
+  bool quiet_;
   NodeRanks others_;
+  std::vector<pid_t> zygotes_;                 ///< by member
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint32_t present_;  ///< executors, as last reported

@@ -16,7 +16,7 @@ void SharedHost::break_down(const std::string& reason) {
 
 // By its end each executor has been looked at, and so has what it took to the grave.
 bool SharedHost::has_broken_down() {
-  if (life_ != Life::breaking || audits_ != 0) return false;
+  if (life_ != Life::breaking || !audits_.empty()) return false;
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
     const SlotState state = channel_.slot(slot).state.load(std::memory_order_acquire);
     if (has_process(state) || state == SlotState::exited) return false;

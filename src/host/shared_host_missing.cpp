@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -32,25 +33,63 @@ std::string why_unforkable(int error) {
 
 void SharedHost::handle_unforkable(std::uint32_t slot, HostListener& listener) {
   executors_[slot].process = Process::none;
+  if (others_.is_lost(executors_[slot].member)) return see_who_is_left(listener);
   miss(slot, why_unforkable(channel_.slot(slot).wait_status.load()), listener);
 }
 
 void SharedHost::miss(std::uint32_t slot, const std::string& why, HostListener& listener) {
   executors_[slot].missing_because = why;
   retry_.failed(StartRetry::Clock::now());
-  if (any_process()) return;  // the next round reports how many are left
-  if (!any_to_try()) {
-    break_down("no executor can be started on " + host_name_ + ": " + why);
-  } else if (retry_.rounds() >= StartRetry::rounds_without_any) {
-    report_executors(listener);
-  }
+  see_who_is_left(listener);  // if there are some, the next round reports how many
 }
 
 void SharedHost::note_serving(std::uint32_t slot, HostListener& listener) {
-  executors_[slot].process = Process::serves;
+  // Once: a task may have rung in its name, and written over its pid.
+  if (std::exchange(executors_[slot].process, Process::serves) == Process::serves) return;
+  executors_[slot].pid = channel_.slot(slot).pid.load();
   if (std::exchange(executors_[slot].missing_because, {}).empty()) return;
   retry_.succeeded();
   report_executors(listener);
+}
+
+// To be asked whenever an executor has gone and is not being started anew.
+void SharedHost::see_who_is_left(HostListener& listener) {
+  if (executors_.empty() || any_process()) return;
+  if (!any_to_try()) return break_down(why_none_is_left());
+  retry_.none_left(StartRetry::Clock::now());
+  if (retry_.rounds_without() >= StartRetry::rounds_without_any) report_executors(listener);
+}
+
+// Of the first that is missing; empty when none is.
+std::string SharedHost::why_missing() const {
+  const auto missing = std::ranges::find_if(executors_, [](const Executor& e) { return !e.missing_because.empty(); });
+  return missing != executors_.end() ? missing->missing_because : "";
+}
+
+std::string SharedHost::why_none_is_left() {
+  if (const std::string why = why_missing(); !why.empty()) {
+    return "no executor can be started on " + host_name_ + ": " + why;
+  }
+  std::set<std::uint32_t> lost;
+  for (const Executor& executor : executors_) {
+    if (others_.is_lost(executor.member)) lost.insert(executor.member);
+  }
+  std::string ranks;
+  for (const std::uint32_t member : lost) {
+    const NodeRank& rank = others_.rank(member);
+    ranks += (ranks.empty() ? "" : ", ") + std::string("rank ") + std::to_string(rank.rank) + " (pid " +
+             std::to_string(rank.pid) + ")";
+  }
+  return "no executor is left on " + host_name_ + ": they ended with " + ranks + ", which " +
+         (lost.size() == 1 ? "was" : "were") + " killed; " + usual_killer +
+         ". With more ranks (rankpool-run --ranks) the others go on.";
+}
+
+// Whether an executor serves or may still come to serve, also in place of one whose end has yet to be looked at.
+bool SharedHost::any_process() {
+  return std::ranges::any_of(executors_, [this](const Executor& executor) {
+    return executor.process != Process::none && !others_.is_lost(executor.member);
+  });
 }
 
 bool SharedHost::may_be_tried(std::uint32_t slot) {
@@ -71,8 +110,7 @@ bool SharedHost::any_to_try() {
 void SharedHost::retry_missing(HostListener& listener) {
   if (life_ != Life::running || channel_.header().phase.load() != Phase::open) return retry_.finish();
   if (!retry_.start_round(StartRetry::Clock::now())) return;
-  if (std::ranges::all_of(executors_, [](const Executor& e) { return e.missing_because.empty(); }))
-    return retry_.finish();
+  if (why_missing().empty()) return retry_.finish();
   if (any_process()) report_executors(listener);
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
     if (may_be_tried(slot)) order(slot, SlotCommand::spawn);
@@ -91,13 +129,13 @@ std::uint32_t SharedHost::count_present() {
 void SharedHost::report_executors(HostListener& listener) {
   const std::uint32_t count = count_present();
   if (life_ != Life::running || std::exchange(present_, count) == count) return;
-  const auto missing = std::ranges::find_if(executors_, [](const Executor& e) { return !e.missing_because.empty(); });
-  std::string why;
-  if (missing != executors_.end()) {
-    why = (count == 0 ? "no executor"
-                      : "only " + std::to_string(count) + " of " + support::in_words(executors_.size(), "executor")) +
-          " can be started on " + host_name_ + ": " + missing->missing_because;
-    if (count != 0 && any_to_try()) why += " The others are tried again now and then.";
+  std::string why = why_missing();
+  if (count == 0) {
+    why = why_none_is_left();
+  } else if (!why.empty()) {
+    why = "only " + std::to_string(count) + " of " + support::in_words(executors_.size(), "executor") +
+          " can be started on " + host_name_ + ": " + why;
+    if (any_to_try()) why += " The others are tried again now and then.";
   }
   listener.on_executors(count, why);
 }

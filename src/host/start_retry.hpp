@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace rankpool::host {
 
@@ -13,22 +14,30 @@ class StartRetry {
 
   static constexpr std::chrono::nanoseconds first_pause = std::chrono::milliseconds(100);
   static constexpr std::chrono::nanoseconds longest_pause = std::chrono::seconds(10);
-  /// A host without any executor is given up after these, which take 0.7 s.
+  /// A host without any executor is given up after these, 0.7 s after the last one went.
   static constexpr int rounds_without_any = 3;
 
   /// An executor could not be started: plans a round unless there is one.
   void failed(Clock::time_point now) {
-    if (planned()) return;
-    plan(now, first_pause);
+    if (!planned()) plan(now, first_pause);
+  }
+  /// No executor is left, and none is being started: rounds come soon again, and count. Once that is known, hearing it
+  /// again changes nothing.
+  void none_left(Clock::time_point now) {
+    if (std::exchange(counts_, true)) return;
     rounds_ = 0;
+    plan(now, first_pause);
   }
   /// One that had failed serves.
   void succeeded() {
     pause_ = first_pause;
-    rounds_ = 0;
+    counts_ = false;
   }
   /// None is left to be tried.
-  void finish() { due_ = never; }
+  void finish() {
+    due_ = never;
+    counts_ = false;
+  }
 
   [[nodiscard]] bool planned() const { return due_ != never; }
   /// Begins a round and plans the next. @returns false when it is too early for one.
@@ -38,8 +47,8 @@ class StartRetry {
     plan(now, std::min(2 * pause_, longest_pause));
     return true;
   }
-  /// @returns rounds begun since the first failure, or since one last succeeded.
-  [[nodiscard]] int rounds() const { return rounds_; }
+  /// @returns rounds begun since none was left; 0 while there are some.
+  [[nodiscard]] int rounds_without() const { return counts_ ? rounds_ : 0; }
   /// @returns the time until the next round is due; very long when there is none.
   [[nodiscard]] std::chrono::nanoseconds until_next_round(Clock::time_point now) const {
     return due_ - std::min(due_, now);
@@ -55,6 +64,7 @@ class StartRetry {
 
   std::chrono::nanoseconds pause_ = first_pause;
   Clock::time_point due_ = never;
+  bool counts_ = false;  ///< none is left
   int rounds_ = 0;
 };
 

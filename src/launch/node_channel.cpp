@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "support/notice.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 
@@ -79,6 +80,7 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   config.host_name = facts[static_cast<std::size_t>(node.leader)].host;
   config.initializer = settings.initializer;
   config.channel_id = channel_id;
+  config.quiet = settings.log == support::LogLevel::quiet;
   host::Channel::Config& channel = config.channel;
   const std::vector<int> ranks = members(node);
   channel.members = static_cast<std::uint32_t>(ranks.size());

@@ -17,17 +17,27 @@ survives() {
   expect_gone 5
 }
 
-# Kills rank NUMBER of the running job.
-kill_rank() {
+# The process of rank NUMBER of the running job.
+rank_pid() {
   alive
   while read -r pid; do
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1" || continue
     # Not its zygote or executors, which began with the same environment.
     [ "$(ps -o comm= -p "$(ps -o ppid= -p "$pid")")" != "$name" ] || continue
-    kill -KILL "$pid"
+    echo "$pid"
     return
   done <"$work/alive"
-  complain "there is no rank $1"
+}
+
+# kill_rank NUMBER [SIGNAL]
+kill_rank() {
+  pid=$(rank_pid "$1")
+  if [ -n "$pid" ]; then kill "-${2:-KILL}" "$pid"; else complain "there is no rank $1"; fi
+}
+
+# The executors of rank NUMBER.
+executors_of() {
+  pgrep -P "$(pgrep -P "$(rank_pid "$1")" -x "$name")" -x "$name"
 }
 
 # at_work COMMAND...: starts a job of 60 s in the background and waits until it has its executors.
@@ -37,9 +47,10 @@ at_work() {
   wait_until 10 has_executors || complain 'the job does not start'
 }
 
+processes=8  # 3 ranks, 3 zygotes, 2 executors
 has_executors() {
   alive
-  [ "$(wc -l <"$work/alive")" -ge 8 ]  # 3 ranks, 3 zygotes, 2 executors
+  [ "$(wc -l <"$work/alive")" -ge "$processes" ]
 }
 
 # A status other than 0, and in time.
@@ -58,6 +69,10 @@ while [ "$seed" -le "$runs" ]; do
   survives "$seed" 6 3
   # With a leader its node is lost: three kills could leave nobody.
   survives "$seed" 3 2
+  RANKPOOL_PROCESSES=12
+  export RANKPOOL_PROCESSES
+  survives "$seed" 1 3
+  unset RANKPOOL_PROCESSES
   seed=$((seed + 1))
 done
 
@@ -68,6 +83,27 @@ job_status
 expect_failure
 expect_text 'process rank 2 .* exited on signal 9'
 expect_gone 5
+
+# Whether the rank goes with its executor, after it, or when its executor has not been replaced yet.
+processes=5  # 2 ranks, 2 zygotes, 1 executor
+for order in rank both stopped; do
+  what="the only rank with executors killed, $order"
+  RANKPOOL_PROCESSES=1
+  export RANKPOOL_PROCESSES
+  at_work "$RUN" --ranks 2
+  unset RANKPOOL_PROCESSES
+  executor=$(executors_of 1)
+  [ "$order" != stopped ] || kill_rank 1 STOP
+  [ "$order" = rank ] || kill -KILL "$executor" || complain "there is no executor of rank 1"
+  [ "$order" != stopped ] || sleep 0.3
+  kill_rank 1
+  job_status
+  expect_status 1
+  expect_text 'no executor is left on .*: they ended with rank 1 \(pid [0-9]+\), which was killed'
+  expect_lines 0 'going on'
+  expect_gone 5
+done
+processes=8
 
 for nodes in 1 3; do
   what="rank 0 killed under recovery, $nodes node(s)"
@@ -88,7 +124,7 @@ expect_status 7
 
 what='SIGTERM to rankpool-run'
 at_work "$RUN" --ranks 3
-kill -TERM "$(pgrep -f "^bash $RUN " | head -n 1)"
+kill -TERM "$(pgrep -P "$job")"
 job_status
 expect_failure
 expect_gone 5

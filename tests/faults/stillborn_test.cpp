@@ -5,11 +5,15 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <set>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -85,12 +89,42 @@ TEST(Stillborn, executors_are_missed_until_the_cause_has_gone) {
   EXPECT_EQ(static_cast<std::size_t>(pool().processes()), planned);
 }
 
+void kill_all(const Pids& pids) {
+  for (const int pid : pids) ::kill(pid, SIGKILL);
+}
+
+// However long some had been missing before the last one went.
+TEST(Stillborn, executors_have_a_while_to_come_back_when_none_is_left) {
+  const auto planned = static_cast<std::size_t>(pool().processes());
+  ASSERT_TRUE(eventually([&] { return executors_at_work().size() == planned; }));
+  const auto put_off = [&](const std::stop_token& over) {
+    const Curse curse;
+    ::kill(executors().front(), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return executors().size() == planned - 1; }));
+    std::this_thread::sleep_for(2s);  // its rounds are seldom by now
+    EXPECT_FALSE(over.stop_requested());
+    kill_all(executors());
+    std::this_thread::sleep_for(150ms);
+  };
+  std::atomic<bool> cursed = true;
+  std::jthread curse([&](const std::stop_token& over) {
+    put_off(over);
+    cursed = false;
+  });
+  while (cursed) {
+    EXPECT_EQ(pool().map(sleep_ms, std::vector<int>(10, 1), {.max_attempts = 20}), std::vector<int>(10, 1));
+  }
+  const auto lifted = std::chrono::steady_clock::now();
+  EXPECT_TRUE(eventually([&] { return executors_at_work().size() == planned; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - lifted, 5s);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   (void)curse_path();
   pthread_atfork(nullptr, nullptr, be_born);
   int status = 0;
-  for (const char* fate : {"*break_a_pool*", "*are_missed*"}) status |= run_cases(argc, argv, fate);
+  for (const char* fate : {"*break_a_pool*", "*are_missed*", "*come_back*"}) status |= run_cases(argc, argv, fate);
   return status;
 }

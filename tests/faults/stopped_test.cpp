@@ -4,6 +4,7 @@
 //   STOP_SECONDS=5 ./stopped_test
 #include "pool/pool_test.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -125,6 +126,57 @@ TEST(Stopped, master_finds_all_tasks_done) {
   expect_each_once(map_while({.max_attempts = 1, .task_timeout = 1s}, stop_this));
 }
 
+bool all_are_there() {
+  return eventually([] { return executors().size() == static_cast<std::size_t>(pool().processes()); });
+}
+
+/// Lets the children go on when `is_time`, or when the time to wait for that is over.
+std::jthread let_go_on_when(const Pids& pids, const std::function<bool()>& is_time) {
+  return std::jthread([=] {
+    EXPECT_TRUE(eventually(is_time));
+    for (const int pid : pids) EXPECT_EQ(state_of(pid), 'T') << "somebody has let it go on";
+    for (const int pid : pids) EXPECT_EQ(::kill(pid, SIGCONT), 0);
+  });
+}
+
+// The zygotes take note of it when they go on, and terminate() returns then.
+TEST(StoppedLast, zygotes_do_not_keep_terminate_from_ending_the_tasks) {
+  auto call = pool().map_async(sleep_ms, std::vector<int>(1000, 100'000), {.chunksize = 1});
+  const Pids children = zygotes();
+  ASSERT_TRUE(all_are_there());
+  const Pids tasks = executors();
+  for (const int pid : children) ::kill(pid, SIGSTOP);
+  const auto others = let_go_on_when(children, [tasks] { return std::ranges::all_of(tasks, is_dead); });
+  pool().terminate();
+  EXPECT_TRUE(std::ranges::all_of(tasks, is_dead));
+  EXPECT_THROW(call.get(), rankpool::CancelledError);
+}
+
+/// close() and join() while these are stopped.
+void expect_join_waits_for(const std::function<Pids()>& whom) {
+  ASSERT_TRUE(all_are_there());
+  const Pids pids = whom();
+  auto call = pool().map_async(square, numbers(1000), {.chunksize = 1});
+  for (const int pid : pids) ::kill(pid, SIGSTOP);
+  for (const int pid : pids) EXPECT_TRUE(eventually([pid] { return state_of(pid) == 'T'; })) << pid;
+  const auto start = std::chrono::steady_clock::now();
+  const auto others = let_go_on_when(pids, [=] { return std::chrono::steady_clock::now() - start > stop_time(); });
+  pool().close();
+  pool().join();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, stop_time());
+  EXPECT_EQ(call.get(), squares(1000));
+}
+
+TEST(StoppedLast, executors_are_waited_for_by_join) { expect_join_waits_for(executors); }
+
+TEST(StoppedLast, zygotes_are_waited_for_by_join) { expect_join_waits_for(zygotes); }
+
 }  // namespace
 
-int main(int argc, char** argv) { return run_cases(argc, argv); }
+int main(int argc, char** argv) {
+  int status = run_cases(argc, argv, "Stopped.*");
+  for (const char* last : {"*.zygotes_do_not_keep*", "*.executors_are_waited*", "*.zygotes_are_waited*"}) {
+    status |= run_cases(argc, argv, last);
+  }
+  return status;
+}

@@ -103,6 +103,52 @@ TEST(TerminateLast, ends_stopped_executors) {
   tasks.expect_prompt_end();
 }
 
+/// Worker ranks that are stopped, until the end of the scope.
+class StoppedWorkers {
+ public:
+  StoppedWorkers() : pids_(ranks()) {
+    std::erase(pids_, getpid());
+    for (const int pid : pids_) ::kill(pid, SIGSTOP);
+    for (const int pid : pids_) EXPECT_TRUE(eventually([pid] { return state_of(pid) == 'T'; })) << pid;
+  }
+  StoppedWorkers(const StoppedWorkers&) = delete;
+  StoppedWorkers& operator=(const StoppedWorkers&) = delete;
+  ~StoppedWorkers() {
+    for (const int pid : pids_) EXPECT_EQ(state_of(pid), 'T') << "somebody has let it go on";
+    for (const int pid : pids_) ::kill(pid, SIGCONT);
+  }
+
+ private:
+  Pids pids_;
+};
+
+/// Of one node, whose leader is the master; as ./program it has none.
+bool has_other_ranks() { return launched() && std::getenv("RANKPOOL_TEST_NODES") == nullptr; }
+
+TEST(TerminateLast, ends_executors_of_stopped_ranks) {
+  if (!has_other_ranks()) return;
+  EndlessTasks tasks;
+  const StoppedWorkers stopped;
+  tasks.expect_prompt_end();
+}
+
+TEST(TerminateLast, does_not_wait_for_what_stopped_ranks_owe) {
+  if (!has_other_ranks()) return;
+  const EndlessTasks tasks;
+  const Pids parents = zygotes();
+  {
+    const StoppedWorkers stopped;
+    const Pids pids = executors();
+    for (const int pid : pids) ::kill(pid, SIGKILL);
+    ASSERT_TRUE(eventually([&] { return std::ranges::all_of(pids, is_dead); }));
+    const auto start = std::chrono::steady_clock::now();
+    pool().terminate();
+    EXPECT_LT(std::chrono::steady_clock::now() - start, promise);
+  }
+  std::this_thread::sleep_for(200ms);  // for what must not come
+  EXPECT_TRUE(children_of(parents).empty());
+}
+
 TEST(TerminateLast, of_another_thread_ends_a_map_of_such_tasks) {
   EndlessTasks tasks;
   std::jthread mapper([] { EXPECT_THROW((void)pool().map(square, numbers(100)), CancelledError); });
@@ -114,7 +160,8 @@ TEST(TerminateLast, of_another_thread_ends_a_map_of_such_tasks) {
 
 int main(int argc, char** argv) {
   int status = 0;
-  for (const char* last : {"*ignore_signals", "*have_started", "*stopped_executors", "*another_thread*"}) {
+  for (const char* last : {"*ignore_signals", "*have_started", "*stopped_executors", "*executors_of_stopped_ranks",
+                           "*stopped_ranks_owe", "*another_thread*"}) {
     status |= run_cases(argc, argv, last);
   }
   return status;

@@ -3,6 +3,8 @@
 #include "pool/pool_test.hpp"
 
 #include <algorithm>
+#include <csignal>
+#include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -58,8 +60,30 @@ TEST(Initializer, runs_in_replaced_executors_too) {
   EXPECT_EQ(pool().map(task, numbers(50)), std::vector<int>(50, 42));
 }
 
+/// So few that no executor has had its limit of them.
+constexpr std::size_t killed_at_first = 4;
+
+std::size_t executors_of_pool() { return static_cast<std::size_t>(pool().processes()); }
+
 void fail_to_initialise() { throw std::runtime_error("no licence for the solver"); }
 void crash_at_initialisation() { _exit(9); }
+
+/// @returns how many executors have called it before this one.
+std::size_t count_callers_before(const std::string& path) {
+  append_line(path, std::to_string(getpid()));
+  std::ifstream file(path);
+  const std::vector<int> callers(std::istream_iterator<int>(file), {});
+  return static_cast<std::size_t>(std::ranges::find(callers, getpid()) - callers.begin());
+}
+
+/// As an administrator does it, or a kernel short of memory.
+void be_killed(const std::string& path, std::size_t times, int signal) {
+  if (count_callers_before(path) >= times) return;
+  const sigset_t none{};
+  std::signal(signal, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  raise(signal);
+}
 
 // The executors start by themselves: whether the first call meets a pool that is broken already, or is pending when it
 // breaks, is a matter of time.
@@ -76,7 +100,25 @@ void expect_broken(const std::string& part) {
 
 TEST(Initializer, that_throws_breaks_the_pool) { expect_broken("no licence for the solver"); }
 
-TEST(Initializer, that_crashes_breaks_the_pool) { expect_broken("exit(9)"); }
+TEST(Initializer, that_crashes_breaks_the_pool) {
+  expect_broken("exit(9)");
+  expect_broken("slot ");
+  expect_broken("RANKPOOL_INLINE=1");
+}
+
+TEST(Initializer, that_is_killed_from_outside_runs_in_another_executor) {
+  EXPECT_TRUE(eventually([] {
+    EXPECT_EQ(pool().map(square, numbers(50)), squares(50));
+    return initialised_executors().size() == killed_at_first + executors_of_pool();
+  }));
+  EXPECT_EQ(pool().state(), PoolState::running);
+}
+
+TEST(Initializer, that_is_killed_again_and_again_breaks_the_pool) {
+  expect_broken("SIGKILL");
+  expect_broken("slot ");
+  expect_broken("memory");
+}
 
 TEST(Initializer, that_broke_the_pool_does_not_keep_it_from_ending) {
   EXPECT_THROW((void)pool().apply(square, 1), BrokenPool);
@@ -99,6 +141,15 @@ int rankpool::test::run_initializer_cases(int argc, char** argv) {
   status |= run_cases(argc, argv, replaced, {.initializer = set_up, .max_tasks_per_child = 3});
   status |= run_cases(argc, argv, "Initializer.that_throws_breaks_the_pool", {.initializer = fail_to_initialise});
   status |= run_cases(argc, argv, "Initializer.that_crashes_breaks_the_pool", {.initializer = crash_at_initialisation});
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    const ScratchFile deaths;
+    initialiser_log = deaths.path();
+    status |= run_cases(argc, argv, "Initializer.that_is_killed_from_outside_runs_in_another_executor",
+                        {.initializer = rankpool::bind(be_killed, deaths.path(), killed_at_first, signal)});
+  }
+  const ScratchFile deaths;
+  status |= run_cases(argc, argv, "Initializer.that_is_killed_again_and_again_breaks_the_pool",
+                      {.initializer = rankpool::bind(be_killed, deaths.path(), std::size_t{1} << 20U, SIGKILL)});
   status |= run_cases(argc, argv, "Initializer.that_broke_the_pool_does_not_keep_it_from_ending",
                       {.initializer = fail_to_initialise});
   return status;

@@ -1,0 +1,106 @@
+// The end of a host: its executors leave, or are killed.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "host/member.hpp"
+#include "host/shared_host.hpp"
+#include "support/process_watch.hpp"
+
+namespace rankpool::host {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto look_up = 100ms;
+
+// A rank that carries out orders does so within milliseconds; one that doesn't is stopped, or waits for a disk.
+constexpr auto patience_with_ranks = 1s;
+
+// 0 when there is no such process.
+pid_t parent_of(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  stat.ignore(std::numeric_limits<std::streamsize>::max(), '(');
+  std::string line;
+  std::getline(stat, line, '\0');
+  // Behind the name, which may have parentheses of its own: the state and the parent.
+  const std::size_t name_end = line.rfind(')');
+  constexpr std::size_t to_parent = 4;
+  if (name_end == std::string::npos || line.size() <= name_end + to_parent) return 0;
+  return std::atoi(line.c_str() + name_end + to_parent);
+}
+
+}  // namespace
+
+void SharedHost::shut_down() {
+  if (life_ == Life::ended) return;
+  channel_.header().phase.store(Phase::closing, std::memory_order_seq_cst);
+  end(Ending::in_order);
+}
+
+void SharedHost::kill() {
+  if (life_ == Life::ended) return;
+  channel_.header().phase.store(Phase::closing, std::memory_order_seq_cst);
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::kill);
+  end(Ending::by_force);
+}
+
+void SharedHost::end(Ending ending) {
+  ring_everyone();
+  wait_until_vacant(ending);
+  life_ = Life::ended;
+  channel_.header().phase.store(Phase::closed, std::memory_order_seq_cst);
+  for (std::uint32_t member = 0; member < channel_.members(); ++member) {
+    channel_.header().member_bells[member].ring();
+  }
+  if (zygote_.alive()) zygote_.detach(channel_id_);
+}
+
+void SharedHost::ring_everyone() {
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) channel_.slot(slot).bell.ring();
+}
+
+void SharedHost::wait_until_vacant(Ending ending) {
+  auto& header = channel_.header();
+  const auto give_up_ranks = Clock::now() + patience_with_ranks;
+  for (;;) {
+    const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
+    header.sleeping.store(1, std::memory_order_seq_cst);
+    std::uint32_t left = 0;
+    for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+      ExecutorSlot& executor = channel_.slot(slot);
+      if (!has_process(executor.state.load(std::memory_order_seq_cst))) continue;
+      ++left;
+      // Nobody wants its results any more.
+      executors_[slot].head = executor.tail.load(std::memory_order_seq_cst);
+      executor.head.store(executors_[slot].head, std::memory_order_seq_cst);
+      if (header.asking.erase(slot)) executor.granted.store(ExecutorSlot::no_block, std::memory_order_seq_cst);
+      executor.bell.ring();
+      if (ending == Ending::by_force && Clock::now() > give_up_ranks) kill_directly(slot);
+    }
+    if (left == 0) break;
+    if (!zygote_.alive()) carry_out_commands(channel_, channel_id_, leader_member, zygote_);
+    static_cast<void>(bury_the_lost());
+    support::futex_wait(header.bell.rings, rings, look_up);
+    header.attention.store(0, std::memory_order_relaxed);
+  }
+  header.sleeping.store(0, std::memory_order_relaxed);
+}
+
+// Its rank doesn't pass the order on. The zygote sees its child die, and ends the rest of the group.
+void SharedHost::kill_directly(std::uint32_t slot) {
+  const Executor& known = executors_[slot];
+  const pid_t pid = known.pid != 0 ? known.pid : channel_.slot(slot).pid.load();
+  if (pid <= 1 || known.member >= zygotes_.size()) return;
+  const support::ProcessWatch executor(pid);
+  // From here on the watch means this process, even if its number becomes another's. It is what the zygote has forked:
+  // others of its children lead no session, or have left one that was to end with an executor.
+  if (parent_of(pid) == zygotes_[known.member] && getsid(pid) == pid) executor.kill();
+}
+
+}  // namespace rankpool::host
