@@ -21,6 +21,7 @@
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/rank_facts.hpp"
+#include "transport/session.hpp"
 #include "transport/transport.hpp"
 #include "worker/worker.hpp"
 
@@ -61,6 +62,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   options.task_timeout = settings.task_timeout;
   options.timeout = settings.timeout;
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
+  options.outlives_ranks = transport::MpiSession::outlives_ranks();
   options.only_thread = only_thread;
   // A thread of ours must not call MPI where only one may; and inline, tasks run in the master's own threads.
   options.background = !only_thread && !settings.inline_tasks;

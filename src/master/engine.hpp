@@ -151,6 +151,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
                    host::Place place, detail::Bytes image);
   void task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
+  void tell_of_retry(const task::DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                     std::uint32_t attempts_allowed) const;
   void task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
   void executors(scheduler::HostId host, std::uint32_t count, const std::string& why);

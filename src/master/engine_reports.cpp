@@ -67,8 +67,24 @@ void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t ta
   if (report.time_limit.count() != 0) return task_timed_out(host, lot, task, report);
   Call* call = call_of(lot);
   if (!scheduler_.task_died(host, lot, task)) return;
-  if (call != nullptr) call->deaths[task] = {.attempt = lots_.at(lot).attempt, .report = report};
+  if (call != nullptr) {
+    const std::uint32_t attempt = lots_.at(lot).attempt;
+    call->deaths[task] = {.attempt = attempt, .report = report};
+    if (attempt < call->max_attempts) tell_of_retry(report, task, attempt, call->max_attempts);
+  }
   leave_lot(lot, 1);
+}
+
+// A task that succeeds in the end would be silent on what may be its fault, or a lack of memory.
+void Engine::tell_of_retry(const task::DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                           std::uint32_t attempts_allowed) const {
+  if (options_.log != support::LogLevel::info) return;
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << "task " << task << " is tried again: its executor on " << report.host << " (rank " << report.rank << ", slot "
+       << report.slot << ", pid " << report.pid << ") was " << task::death_text(report.wait_status) << " in attempt "
+       << attempt << " of " << attempts_allowed;
+  support::print_notice(options_.name, text.str());
 }
 
 void Engine::task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task,
@@ -156,6 +172,8 @@ void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::
        << ") was killed, and its executors with it";
   if (const std::uint64_t left = scheduler_.executors(); left != 0) {
     text << "; going on with " << support::in_words(left, "executor");
+    if (!options_.outlives_ranks)
+      text << " unless the launcher ends the job for it, as mpirun does (rankpool-run does not)";
   }
   warn(text.str());
 }
@@ -174,7 +192,8 @@ void Engine::look_after_leaders() {
     transport_->give_up(rank);
     host_broken(static_cast<scheduler::HostId>(i + 1),
                 "its leader, rank " + std::to_string(rank) + " on " + host_name(rank) + " (pid " +
-                    std::to_string(leader->second.pid()) + "), was killed",
+                    std::to_string(leader->second.pid()) + "), was killed" +
+                    (options_.outlives_ranks ? "" : "; mpirun ends the job for that, rankpool-run does not"),
                 scheduler::Unreported::may_have_run);
     leaders_.erase(leader);
   }

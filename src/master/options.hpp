@@ -29,6 +29,7 @@ struct EngineOptions {
   std::optional<Seconds> timeout;       ///< of calls that don't say
   support::LogLevel log = support::LogLevel::warning;
   std::vector<std::string> hosts;  ///< host name of each rank
+  bool outlives_ranks = false;     ///< the launcher lets the job go on after a rank's death
   bool background = true;          ///< a thread of ours may drive when nobody waits
   std::optional<OnlyThread> only_thread;
 };

@@ -1,5 +1,6 @@
 // What a program and its tasks print, and what they read.
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <ranges>
 #include <string>
@@ -71,10 +72,21 @@ int read(int argc, char** argv) {
   });
 }
 
+void crash_at_first(int /*task*/) {
+  if (rankpool::this_task::attempt() > 1) return;
+  std::fprintf(stderr, "giving up");
+  std::abort();
+}
+
+int crash(int argc, char** argv) {
+  return rankpool::run(argc, argv, [](rankpool::Pool& pool) { pool.map(crash_at_first, {1}); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "wide") return wide(argc, argv);
+  if (what == "crash") return crash(argc, argv);
   return what == "read" ? read(argc, argv) : print(argc, argv);
 }

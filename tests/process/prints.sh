@@ -51,6 +51,19 @@ for way in $WAYS; do
   expect_lines "$([ "$way" = alone ] && echo 1 || echo 3)" '^wcout before run$'
   expect_lines 100 '^wide task [0-9]*$'
 
+  # What a task has begun to say, and what becomes of it.
+  run "$way" crash
+  expect_status 0
+  expect_lines 1 '^giving up$'
+  expect_lines 0 'is tried again'
+  RANKPOOL_LOG=info
+  export RANKPOOL_LOG
+  run "$way" crash
+  unset RANKPOOL_LOG
+  expect_status 0
+  expect_lines 1 '^giving up$'
+  expect_lines 1 '^rankpool: task 0 is tried again: its executor .* was killed by SIGABRT .* in attempt 1 of 3$'
+
   what="$way read"
   # Not quoted: it is several words.
   # shellcheck disable=SC2046
