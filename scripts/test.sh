@@ -20,7 +20,7 @@ case "${1:-}" in
 esac
 
 # Reasons that excuse a skip: the means do not exist on every machine. Any other skip counts as a failure.
-excused='the sanitizer|there is no valgrind|may use one CPU only|needs Clang|needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
+excused='the sanitizer|may use one CPU only|needs root|needs an unprivileged user|needs Slurm|needs network namespaces'
 
 passed=0
 failed=0
@@ -103,26 +103,13 @@ run_threads_under_tsan() {
     run_ctest tsan -R "^(unit|pool|faults)\\.($names)(\\.alone)?\$"
 }
 
-# Where Clang is not to be had, the targets' corpora have still been run with the other tests.
-run_fuzzers() {
-  if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
-    clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null; then
-    skipped=$((skipped + 1))
-    local reason='libFuzzer needs Clang and its run-time library'
-    printf '\nskipped: %s\n' "$reason"
-    [[ $reason =~ $excused ]] || fail "a skip where the means should exist: $reason"
-    return
-  fi
-  build_and_run fuzz "${labels[@]}"
-}
-
 if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then
   check 'clang-format' check_format
   check 'documentation' bash scripts/docs.sh
   build_and_run dev "${labels[@]}"
   build_and_run asan "${labels[@]}"
   run_threads_under_tsan
-  run_fuzzers
+  build_and_run fuzz "${labels[@]}"
 fi
 
 printf '\n%s: %d passed, %d failed, %d skipped, %d s\n' \

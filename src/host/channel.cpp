@@ -1,5 +1,6 @@
 #include "host/channel.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,10 +12,13 @@
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f33;  // "rankpoo3": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f34;  // "rankpoo4": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// The kernel's pages, which may be larger.
+std::uint64_t roll_alignment() { return std::max(page, static_cast<std::size_t>(sysconf(_SC_PAGESIZE))); }
 
 std::uint64_t slots_offset() { return round_up(sizeof(ChannelHeader), cache_line); }
 
@@ -24,6 +28,15 @@ std::uint64_t last_words_offset(std::uint64_t slots) {
 
 std::uint64_t outboxes_offset(std::uint64_t slots) {
   return round_up(last_words_offset(slots) + slots * sizeof(LastWords), page);
+}
+
+// Pages of its own.
+std::uint64_t roll_offset(std::uint64_t slots) {
+  return round_up(outboxes_offset(slots) + slots * outbox_bytes, roll_alignment());
+}
+
+std::uint64_t end_of_roll(std::uint64_t slots) {
+  return round_up(roll_offset(slots) + slots * sizeof(RollEntry), roll_alignment());
 }
 
 // Twice the memory leaves room for fragments; only what is used is ever reserved.
@@ -47,7 +60,7 @@ Channel::Channel(const Config& config)
     throw std::invalid_argument("rankpool: a node can have " + std::to_string(max_executors) +
                                 " executors at most; lower RANKPOOL_PROCESSES or PoolOptions::processes");
   }
-  const std::uint64_t fixed = outboxes_offset(slots) + slots * outbox_bytes;
+  const std::uint64_t fixed = end_of_roll(slots);
   if (fixed + page > memory_.size()) {
     throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + std::to_string(slots) + " executors");
   }
@@ -55,7 +68,7 @@ Channel::Channel(const Config& config)
   header_ = new (memory_.base()) ChannelHeader;
   header_->slots = static_cast<std::uint32_t>(slots);
   header_->members = config.members;
-  header_->leader_pid = getpid();
+  header_->leader = support::ProcessIdentity::of_this_process();
   header_->settings = config.settings;
   find_parts();
   for (std::uint32_t i = 0; i < slots; ++i) {
@@ -63,7 +76,9 @@ Channel::Channel(const Config& config)
     slot->rank = config.slot_ranks[i];
     slot->member = config.slot_members[i];
     new (last_words_ + i) LastWords;
+    new (roll_ + i) RollEntry;
   }
+  learn_facts();
   header_->magic = channel_magic;
 }
 
@@ -73,6 +88,7 @@ Channel::Channel(SharedMemory memory) : memory_(std::move(memory)) {
     throw std::runtime_error("rankpool: the shared memory is no channel of this version of rankpool");
   }
   find_parts();
+  learn_facts();
 }
 
 void Channel::find_parts() {
@@ -80,7 +96,19 @@ void Channel::find_parts() {
   slot_count_ = header_->slots;
   member_count_ = header_->members;
   last_words_ = reinterpret_cast<LastWords*>(memory_.base() + last_words_offset(slot_count_));
+  roll_ = reinterpret_cast<RollEntry*>(memory_.base() + roll_offset(slot_count_));
   outboxes_ = outboxes_offset(slot_count_);
+  arena_begin_ = end_of_roll(slot_count_);
+}
+
+void Channel::keep_roll_from_children() noexcept {
+  madvise(roll_, arena_begin_ - roll_offset(slot_count_), MADV_DONTFORK);
+}
+
+void Channel::learn_facts() {
+  leader_ = header_->leader;
+  places_.reserve(slot_count_);
+  for (std::uint32_t i = 0; i < slot_count_; ++i) places_.push_back({slots_[i].member, slots_[i].rank});
 }
 
 Progress Channel::progress(std::uint32_t slot) {

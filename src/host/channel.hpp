@@ -3,7 +3,8 @@
 //   leader   posts lots in `lots`, sets their bit in `open_lots`, wakes executors that sleep
 //   executor claims a chunk by one compare-exchange on the lot's claim word, runs it, puts records in its outbox,
 //            sets its bit in `ready` and rings the leader when the leader may have something to do
-//   zygote   writes an executor's pid and exit status, names the modules of its crash, and sets its bit in `exited`
+//   zygote   writes an executor's pid and exit status, keeps the roll of its executors, which they can't see, names
+//            the modules of its crash, and sets its bit in `exited`
 //
 // Everything here is written so that a process may be killed between any two instructions.
 #pragma once
@@ -22,6 +23,7 @@
 #include "host/progress.hpp"
 #include "host/shared_memory.hpp"
 #include "support/futex.hpp"
+#include "support/process_watch.hpp"
 
 namespace rankpool::host {
 
@@ -104,8 +106,8 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
   std::atomic<std::int32_t> pid{0};
   std::atomic<std::int32_t> wait_status{0};
   std::atomic<std::uint32_t> overtime{0};          ///< 1: its zygote killed it where `expired_…` says
-  std::uint32_t member = 0;                        ///< the rank that forks this executor, counted within the node
-  std::int32_t rank = 0;                           ///< the same, in the pool's communicator
+  std::uint32_t member = 0;                        ///< the rank that forks this executor; see Channel::member()
+  std::int32_t rank = 0;                           ///< the same, see Channel::rank()
   alignas(cache_line) support::Bell bell;          ///< the executor sleeps here
   std::atomic<std::uint64_t> head{0};              ///< outbox consumed up to here
   std::atomic<std::uint64_t> granted{0};           ///< the leader's answer to `asks`; 0 none yet, no_block refused
@@ -130,6 +132,24 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
 
   /// Clears what the last executor left, for the next one. `asks` goes on: nothing asked before is answered after.
   void vacate();
+};
+
+/// Which process a slot's executor is, where no executor can write: for those that kill it when its zygote is gone.
+class RollEntry {
+ public:
+  // The zygote's side.
+  void enter(const support::ProcessIdentity& process) noexcept {
+    start_.store(process.start);
+    pid_.store(process.pid);
+  }
+  void strike() noexcept { pid_.store(0); }
+
+  /// @returns pid 0 where there is none.
+  [[nodiscard]] support::ProcessIdentity process() const noexcept { return {pid_.load(), start_.load()}; }
+
+ private:
+  std::atomic<std::int32_t> pid_{0};
+  std::atomic<std::uint64_t> start_{0};
 };
 
 enum class Phase : std::uint32_t {
@@ -208,7 +228,7 @@ struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as 
   std::uint64_t magic = 0;
   std::uint32_t slots = 0;
   std::uint32_t members = 0;
-  std::int32_t leader_pid = 0;
+  support::ProcessIdentity leader;  ///< see Channel::leader()
   ExecutorSettings settings;
   std::atomic<Phase> phase{Phase::open};
 
@@ -246,15 +266,23 @@ class Channel {
   ExecutorSlot& slot(std::uint32_t i) { return slots_[i]; }
   [[nodiscard]] std::uint32_t slots() const { return slot_count_; }
   [[nodiscard]] std::uint32_t members() const { return member_count_; }
+  /// The rank that forks the slot's executor, counted within the node.
+  [[nodiscard]] std::uint32_t member(std::uint32_t slot) const { return places_[slot].member; }
+  /// The same, in the pool's communicator.
+  [[nodiscard]] std::int32_t rank(std::uint32_t slot) const { return places_[slot].rank; }
+  [[nodiscard]] const support::ProcessIdentity& leader() const { return leader_; }
   /// How far the slot's executor has come; exact when it stands still.
   [[nodiscard]] Progress progress(std::uint32_t slot);
   /// What the slot's executor leaves behind; not on the pages that are read while tasks run.
   LastWords& last_words(std::uint32_t slot) { return last_words_[slot]; }
+  RollEntry& roll(std::uint32_t slot) { return roll_[slot]; }
+  /// What this process forks from now on has no roll.
+  void keep_roll_from_children() noexcept;
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
   std::byte* at(std::uint64_t offset) { return memory_.base() + offset; }
   SharedMemory& memory() { return memory_; }
   /// First offset behind the channel's fixed parts.
-  [[nodiscard]] std::uint64_t arena_begin() const { return outboxes_ + slot_count_ * outbox_bytes; }
+  [[nodiscard]] std::uint64_t arena_begin() const { return arena_begin_; }
 
   /// Tells the leader that there is something to look at; wakes it if it sleeps. Async-signal-safe.
   void ring_leader() noexcept;
@@ -262,16 +290,26 @@ class Channel {
   void note_for_leader() noexcept;
 
  private:
+  struct Place {
+    std::uint32_t member;
+    std::int32_t rank;
+  };
+
   void find_parts();
+  void learn_facts();
 
   SharedMemory memory_;
   ChannelHeader* header_ = nullptr;
   ExecutorSlot* slots_ = nullptr;
   LastWords* last_words_ = nullptr;
+  RollEntry* roll_ = nullptr;
   std::uint64_t outboxes_ = 0;
-  // As the header told before a task could write there.
+  std::uint64_t arena_begin_ = 0;
+  // As the channel told before a task could write there.
   std::uint32_t slot_count_ = 0;
   std::uint32_t member_count_ = 0;
+  support::ProcessIdentity leader_;
+  std::vector<Place> places_;  ///< by slot
 };
 
 }  // namespace rankpool::host

@@ -33,11 +33,19 @@ constexpr timespec patience{.tv_sec = 2, .tv_nsec = 0};
 // Room for the kernel's frame with the widest registers, for the unwinder and for a sanitizer.
 constexpr std::size_t stack_bytes = std::size_t{64} << 10U;
 
+enum class Dump {
+  none,
+  begun,
+  written  ///< the process is to die next, but a handler of the program's own that has called ours may see to it
+           ///< otherwise
+};
+
 struct Executor {
   CrashDump* dump = nullptr;
   pid_t pid = 0;
   std::atomic<pid_t> thread{0};  ///< the first one to crash
   std::atomic<int> signal{0};    ///< its signal
+  std::atomic<Dump> state{Dump::none};
 };
 
 // NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): handlers get no argument
@@ -120,17 +128,35 @@ class StepBack {
   std::optional<Register> target_;  ///< of the bad call, if that is what it was
 };
 
-/// The signal comes again when the time is over, and ends the process then. Not by timer_create(), which may take a
-/// lock for other kinds of timers.
-void limit_time(int signal) noexcept {
-  sigevent event{};
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = signal;
-  int timer = 0;
-  if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return;
-  const itimerspec once{.it_interval = {}, .it_value = patience};
-  syscall(SYS_timer_settime, timer, 0, &once, nullptr);
-}
+/// While it lives time is limited: when that is over the signal comes again, and ends the process. Not by
+/// timer_create(), which may take a lock for other kinds of timers.
+class TimeLimit {
+ public:
+  explicit TimeLimit(int signal) noexcept {
+    sigevent event{};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = signal;
+    event.sigev_value.sival_ptr = &executor;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer_) != 0) return;
+    armed_ = true;
+    const itimerspec once{.it_interval = {}, .it_value = patience};
+    syscall(SYS_timer_settime, timer_, 0, &once, nullptr);
+  }
+  TimeLimit(const TimeLimit&) = delete;
+  TimeLimit& operator=(const TimeLimit&) = delete;
+  ~TimeLimit() {
+    if (armed_) syscall(SYS_timer_delete, timer_);
+  }
+
+  /// Whether the signal is that of a limit.
+  static bool has_sent(const siginfo_t& info) noexcept {
+    return info.si_code == SI_TIMER && info.si_value.sival_ptr == &executor;
+  }
+
+ private:
+  int timer_ = 0;
+  bool armed_ = false;
+};
 
 /// The C library's last words, as glibc keeps them for debuggers: {size, text}.
 void keep_abort_message(CrashDump& dump) noexcept {
@@ -143,6 +169,9 @@ void keep_abort_message(CrashDump& dump) noexcept {
 }
 
 void write_dump(CrashDump& dump, int signal, void* context) noexcept {
+  executor.signal = signal;
+  if (executor.state.exchange(Dump::begun) == Dump::written) dump.clear();
+  const TimeLimit limit(signal);
   const Interrupted at = interrupted(context);
   dump.begin(signal, at.instruction == nullptr ? 0 : static_cast<std::uint64_t>(*at.instruction));
   {
@@ -151,22 +180,36 @@ void write_dump(CrashDump& dump, int signal, void* context) noexcept {
   }
   name_modules(dump);
   if (signal == SIGABRT) keep_abort_message(dump);
-  keep_unwritten_stderr();
+  give_unwritten_stderr();
+  executor.state = Dump::written;
 }
 
 enum class Crash {
-  first,   ///< to be dumped
-  nested,  ///< of the handler itself, or the handler has taken too long
-  beside,  ///< of another thread meanwhile
-  foreign  ///< of a process that the task has forked
+  first,    ///< to be dumped
+  nested,   ///< of the handler itself, or the handler has taken too long
+  late,     ///< no crash: the dump was written just before its time was over
+  foreign,  ///< of a process that the task has forked
 };
+
+/// Another thread has crashed, and the process dies of that; unless its handler has left the crash behind. @returns if
+/// it does not die.
+void await_death() noexcept {
+  do {
+    nanosleep(&patience, nullptr);
+  } while (executor.state == Dump::begun);
+}
 
 Crash kind_of(const siginfo_t& info) noexcept {
   if (getpid() != executor.pid) return Crash::foreign;
-  pid_t first = 0;
   const pid_t here = this_thread();
-  if (executor.thread.compare_exchange_strong(first, here)) return Crash::first;
-  return first == here || info.si_code == SI_TIMER ? Crash::nested : Crash::beside;
+  if (TimeLimit::has_sent(info)) return executor.state == Dump::begun ? Crash::nested : Crash::late;
+  for (;;) {
+    pid_t first = 0;
+    if (executor.thread.compare_exchange_strong(first, here)) return Crash::first;
+    if (first == here) return executor.state == Dump::begun ? Crash::nested : Crash::first;
+    await_death();
+    executor.thread.compare_exchange_strong(first, 0);
+  }
 }
 
 void have_default(int signal) noexcept {
@@ -180,10 +223,15 @@ void die_now(int signal) noexcept {
   syscall(SYS_tgkill, getpid(), this_thread(), signal);
 }
 
-/// A fault comes again by itself, which gives a core file that shows it; everything else is sent again.
+void handle(int signal) noexcept;
+bool is_handled(int signal) noexcept;
+
+/// A fault comes again by itself, which gives a core file that shows it; everything else is sent again. Where another
+/// handler has called ours it may jump out of the crash: then what comes next is to be dumped, too.
 void die_on_return(int signal, const siginfo_t& info) noexcept {
   const bool fault = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL;
   if (!fault || info.si_code <= 0) return die_now(signal);
+  if (executor.pid == getpid() && !is_handled(signal)) return handle(signal);
   have_default(signal);
 }
 
@@ -191,15 +239,13 @@ void on_crash(int signal, siginfo_t* info, void* context) noexcept {
   const int error = errno;
   switch (kind_of(*info)) {
     case Crash::first:
-      executor.signal = signal;
-      limit_time(signal);
       write_dump(*executor.dump, signal, context);
       die_on_return(signal, *info);
       break;
-    case Crash::beside:
-      for (;;) pause();
     case Crash::nested:
       die_now(executor.signal);
+      break;
+    case Crash::late:
       break;
     case Crash::foreign:
       die_on_return(signal, *info);
@@ -218,16 +264,26 @@ void make_alternate_stack() noexcept {
   sigaltstack(&ours, nullptr);
 }
 
-void handle(int signal) noexcept {
+bool is_handled(int signal) noexcept {
   struct sigaction action {};
   sigaction(signal, nullptr, &action);
-  if ((action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL) return;
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_crash;
+}
+
+void handle(int signal) noexcept {
+  struct sigaction action {};
   action.sa_sigaction = on_crash;
   // Not blocked while it is handled: a fault of the handler's own is to end the process, and so is the timer.
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   sigfillset(&action.sa_mask);
   for (const int other : crash_signals) sigdelset(&action.sa_mask, other);
   sigaction(signal, &action, nullptr);
+}
+
+bool has_default(int signal) noexcept {
+  struct sigaction action {};
+  sigaction(signal, nullptr, &action);
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
 }
 
 }  // namespace
@@ -242,8 +298,11 @@ void dump_crashes_to(CrashDump& crash) noexcept {
   executor.dump = &crash;
   executor.pid = getpid();
   executor.thread = 0;
+  executor.state = Dump::none;
   make_alternate_stack();
-  for (const int signal : crash_signals) handle(signal);
+  for (const int signal : crash_signals) {
+    if (has_default(signal)) handle(signal);
+  }
 }
 
 }  // namespace rankpool::host

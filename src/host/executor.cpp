@@ -104,9 +104,12 @@ void Executor::run_claimed() {
   try {
     run_chunk(load(chunk.call, image));
   } catch (...) {
-    results_.make_way_if_full();
+    // What lacks may be what other chunks have left here. If there were none, the next executor would lack it too.
+    if (has_run_) results_.make_way_if_full();
     fail_chunk(chunk);
+    results_.make_way_if_full();
   }
+  has_run_ = true;
   claimer_.finish_chunk();
   if (tasks_left_ != no_limit) tasks_left_ -= chunk.count;
 }
@@ -128,7 +131,7 @@ void Executor::run_chunk(LoadedCall& call) {
   results_.begin(chunk.lot, chunk.first, call.kernel().result_stride);
   const task::TaskContext context{.results = &results_,
                                   .attempt = chunk.attempt,
-                                  .rank = slot_.rank,
+                                  .rank = channel_.rank(slot_number_),
                                   .slot = static_cast<int>(slot_number_),
                                   .host = channel_.header().settings.host.data(),
                                   .stop = &image.stop};
@@ -164,7 +167,7 @@ std::unique_ptr<LoadedCall> Executor::make_call(std::uint64_t call, const CallHe
   try {
     return std::make_unique<LoadedCall>(call, image);
   } catch (const BinaryMismatch& mismatch) {
-    throw BinaryMismatch("rankpool: rank " + std::to_string(slot_.rank) + " on " +
+    throw BinaryMismatch("rankpool: rank " + std::to_string(channel_.rank(slot_number_)) + " on " +
                          channel_.header().settings.host.data() + ": " +
                          std::string(support::without_prefix(mismatch.what())));
   }

@@ -64,6 +64,7 @@ class Executor {
   Claimer claimer_;
   std::list<std::unique_ptr<LoadedCall>> calls_;  ///< the last used first
   std::uint64_t tasks_left_;                      ///< until it retires
+  bool has_run_ = false;                          ///< a chunk, to its end
 };
 
 /// What a forked executor does; the zygote calls it.

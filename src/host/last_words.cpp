@@ -92,7 +92,7 @@ std::string StderrTail::written_at(Progress progress) const {
     if (line != 0 && line != text.size()) {
       text.erase(0, line);
     } else {
-      text.insert(0, "...");
+      text.insert(0, cut_mark);
     }
   }
   strip_newlines(text);

@@ -28,6 +28,8 @@ namespace rankpool::host {
 class StderrTail {
  public:
   static constexpr std::uint64_t most_bytes = 2048;
+  static constexpr std::string_view cut_mark = "...";  ///< before a line whose beginning is lost
+  static constexpr std::size_t longest_text = most_bytes + cut_mark.size();
 
   /// The executor's side; one thread at a time, as the C stream's lock has it. Async-signal-safe.
   void append(std::string_view text, Progress progress) noexcept;
@@ -52,6 +54,7 @@ class StderrTail {
 class CrashDump {
  public:
   static constexpr std::size_t most_frames = 64;
+  static constexpr std::size_t longest_abort_message = 255;
   using Frames = std::array<const void*, most_frames>;
 
   // The crash handler's side; async-signal-safe.
@@ -90,7 +93,7 @@ class CrashDump {
   std::atomic<std::uint64_t> stray_call_{no_stray_call};
   Frames frames_{};
   std::array<detail::CodeAddress, most_frames> places_{};
-  std::array<char, 256> abort_message_{};
+  std::array<char, longest_abort_message + 1> abort_message_{};
 };
 
 /// Of one executor slot.

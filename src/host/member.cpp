@@ -1,9 +1,5 @@
 #include "host/member.hpp"
 
-#include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -11,7 +7,7 @@
 #include <string>
 
 #include "support/futex.hpp"
-#include "support/unique_fd.hpp"
+#include "support/process_watch.hpp"
 
 namespace rankpool::host {
 namespace {
@@ -24,21 +20,20 @@ void report(Channel& channel, std::uint32_t slot, SlotState state, int wait_stat
 }
 
 // The kernel kills the executors of a zygote that dies; their groups it leaves to us.
-void make_sure_of_death(pid_t pid) {
-  constexpr int patience_ms = 1000;
-  if (pid <= 1) return;  // a task may have written over it
-  const support::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  kill(-pid, SIGKILL);
-  if (!process) return;
-  pollfd death{process.get(), POLLIN, 0};
-  poll(&death, 1, patience_ms);
+void make_sure_of_death(const support::ProcessIdentity& executor) {
+  constexpr auto patience = std::chrono::seconds(1);
+  if (executor.pid == 0 || executor.is_replaced()) return;
+  const support::ProcessWatch watch(executor);
+  kill(-executor.pid, SIGKILL);
+  static_cast<void>(watch.await_end(patience));
 }
 
 void report_orphans(Channel& channel, std::uint32_t member) {
   for (std::uint32_t i = 0; i < channel.slots(); ++i) {
     ExecutorSlot& slot = channel.slot(i);
-    if (slot.member != member || !has_process(slot.state)) continue;
-    make_sure_of_death(slot.pid);
+    if (channel.member(i) != member || !has_process(slot.state)) continue;
+    make_sure_of_death(channel.roll(i).process());
+    channel.roll(i).strike();
     report(channel, i, SlotState::exited, SIGKILL);
   }
 }
@@ -58,7 +53,7 @@ void carry_out_commands(Channel& channel, std::uint64_t channel_id, std::uint32_
   if (!alive) report_orphans(channel, member);
   for (std::uint32_t i = 0; i < channel.slots(); ++i) {
     ExecutorSlot& slot = channel.slot(i);
-    if (slot.member != member || slot.command.load() == SlotCommand::none) continue;
+    if (channel.member(i) != member || slot.command.load() == SlotCommand::none) continue;
     const SlotCommand command = slot.command.exchange(SlotCommand::none);
     try {
       if (command == SlotCommand::kill && alive) zygote.kill(channel_id, i);
@@ -73,7 +68,7 @@ void carry_out_commands(Channel& channel, std::uint64_t channel_id, std::uint32_
 
 void bury_executors(Channel& channel, std::uint32_t member) {
   for (std::uint32_t i = 0; i < channel.slots(); ++i) {
-    if (channel.slot(i).member == member) channel.slot(i).command = SlotCommand::none;
+    if (channel.member(i) == member) channel.slot(i).command = SlotCommand::none;
   }
   report_orphans(channel, member);
 }
@@ -81,14 +76,16 @@ void bury_executors(Channel& channel, std::uint32_t member) {
 void serve_as_member(Channel& channel, std::uint64_t channel_id, std::uint32_t member, Zygote& zygote) {
   constexpr auto glance = std::chrono::seconds(1);
   ChannelHeader& header = channel.header();
+  const support::ProcessWatch leader(channel.leader());
   support::Bell& bell = header.member_bells.at(member);
   for (;;) {
     const std::uint32_t rings = bell.rings.load(std::memory_order_seq_cst);
-    if (header.phase == Phase::closed) return;
+    const bool leader_is_gone = leader.has_ended();
+    if (header.phase == Phase::closed) return;  // the last that a leader says before it goes
     carry_out_commands(channel, channel_id, member, zygote);
-    if (kill(header.leader_pid, 0) != 0 && errno == ESRCH) {
-      throw std::runtime_error("rankpool: the rank that leads this node (pid " + std::to_string(header.leader_pid) +
-                               ") is gone");
+    if (leader_is_gone) {
+      throw std::runtime_error("rankpool: the rank that hands out this node's work (pid " +
+                               std::to_string(leader.pid()) + ") was killed or has ended; this rank ends, too");
     }
     support::futex_wait(bell.rings, rings, glance);
   }

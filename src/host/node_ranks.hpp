@@ -15,8 +15,8 @@ namespace rankpool::host {
 /// A rank that doesn't lead its node.
 struct NodeRank {
   int rank = -1;
-  pid_t pid = 0;
-  pid_t zygote = 0;
+  support::ProcessIdentity process;
+  support::ProcessIdentity zygote;
 };
 
 class NodeRanks {
@@ -41,7 +41,7 @@ class NodeRanks {
     lost
   };
   struct Member {
-    explicit Member(const NodeRank& of) : rank(of), process(of.pid) {}
+    explicit Member(const NodeRank& of) : rank(of), process(of.process) {}
     NodeRank rank;
     support::ProcessWatch process;
     std::optional<support::ProcessWatch> zygote;  ///< once it matters: a node may have many ranks, and few descriptors

@@ -57,7 +57,7 @@ void OutboxWriter::fail() {
     const auto image = task::capture_current_exception();
     fail_with({image.data(), image.size()});
   }
-  make_way_if_full();
+  if (lot_ != no_lot) make_way_if_full();
 }
 
 void OutboxWriter::fail_encoding() {
@@ -65,13 +65,13 @@ void OutboxWriter::fail_encoding() {
     const auto image = task::capture_encoding_failure();
     fail_with({image.data(), image.size()});
   }
-  make_way_if_full();
+  if (lot_ != no_lot) make_way_if_full();
 }
 
 // A task that keeps what it took leaves none to those after it, which would fail innocently, one after the other and
 // quicker than others can take them.
 void OutboxWriter::make_way_if_full() {
-  if (memory_limit_ == 0 || lot_ == no_lot || !task::handles_lack_of_memory() || memory_is_left(memory_limit_)) return;
+  if (memory_limit_ == 0 || !task::handles_lack_of_memory() || memory_is_left(memory_limit_)) return;
   slot_.state.store(SlotState::retiring, std::memory_order_release);
   slot_.chunk_end.store(0, std::memory_order_release);  // the rest was never begun: it goes back uncharged
   leave(EXIT_SUCCESS);
@@ -100,7 +100,7 @@ void OutboxWriter::make_room(std::size_t bytes) {
 void OutboxWriter::open_run(std::uint64_t first, std::size_t bytes) {
   const bool in_block = bytes > max_inline_bytes;
   // Before the run opens: what is thrown here is the running task's error.
-  const Block block = in_block ? borrow_block(bytes, "result") : Block{};
+  const LentBlock block = in_block ? borrow_block(bytes, "result") : LentBlock{};
   const std::uint64_t least = in_block ? 0 : std::max<std::uint64_t>(bytes, least_run_bytes);
   RecordHeader* header = place_record(least);
   const std::uint64_t position = slot_.tail.load(std::memory_order_relaxed);
@@ -178,9 +178,9 @@ void OutboxWriter::wait_for_space(std::uint64_t bytes) {
   }
 }
 
-OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes, const char* what) {
+LentBlock OutboxWriter::borrow_block(std::size_t bytes, const char* what) {
   const std::uint64_t spare = slot_.spare.exchange(0, std::memory_order_acquire);
-  const auto known = std::ranges::find(blocks_, spare, &Block::offset);
+  const auto known = std::ranges::find(blocks_, spare, &LentBlock::offset);
   if (spare != 0 && known != blocks_.end() && known->bytes >= bytes) return *known;
   if (known != blocks_.end()) blocks_.erase(known);
 
@@ -203,7 +203,7 @@ OutboxWriter::Block OutboxWriter::borrow_block(std::size_t bytes, const char* wh
                                 std::to_string(bytes) + " bytes");
   }
   // The leader frees a block that it does not lend again, and may later grant the same place anew.
-  std::erase_if(blocks_, [offset](const Block& block) { return block.offset == offset; });
+  std::erase_if(blocks_, [offset](const LentBlock& block) { return block.offset == offset; });
   if (blocks_.size() == most_blocks) blocks_.erase(blocks_.begin());
   blocks_.push_back({offset, bytes});
   return blocks_.back();
@@ -224,7 +224,7 @@ void OutboxWriter::publish(std::uint64_t span) {
 
 void OutboxWriter::write_failure(std::uint64_t task, detail::Bytes image) {
   const bool in_block = image.size() > max_inline_bytes;
-  const Block block = in_block ? borrow_block(image.size(), "exception") : Block{};
+  const LentBlock block = in_block ? borrow_block(image.size(), "exception") : LentBlock{};
   RecordHeader* header = place_record(in_block ? 0 : image.size());
   header->kind = RecordKind::failure;
   header->lot = lot_;

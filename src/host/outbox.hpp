@@ -22,8 +22,9 @@ class OutboxWriter final : public detail::ResultWriter {
   void end(std::int64_t nanoseconds);
   /// A task ended with the exception whose image this is.
   void fail_with(detail::Bytes image);
-  /// Called while an exception is handled: where memory is limited and that is a lack of it, and what is lacking stays
-  /// taken, the process ends, and a fresh executor runs the tasks of the chunk that have not ended.
+  /// Called while an exception is handled, not the initializer's: where memory is limited and that is a lack of it, and
+  /// what is lacking stays taken, the process ends, and a fresh executor runs the tasks of the chunk that have not
+  /// ended.
   void make_way_if_full();
   /// Tasks that have failed so far.
   [[nodiscard]] std::uint64_t failures() const { return failures_; }
@@ -32,12 +33,6 @@ class OutboxWriter final : public detail::ResultWriter {
   void fail_encoding() override;
 
  private:
-  /// Memory lent by the leader.
-  struct Block {
-    std::uint64_t offset = 0;
-    std::uint64_t bytes = 0;
-  };
-
   void make_room(std::size_t bytes) override;
 
   void open_run(std::uint64_t first, std::size_t bytes);
@@ -45,7 +40,7 @@ class OutboxWriter final : public detail::ResultWriter {
   RecordHeader* place_record(std::uint64_t payload);
   void wait_for_space(std::uint64_t bytes);
   /// @param what the memory is for, in words. Throws std::system_error when there is none.
-  Block borrow_block(std::size_t bytes, const char* what);
+  LentBlock borrow_block(std::size_t bytes, const char* what);
   void publish(std::uint64_t span);
   void write_failure(std::uint64_t task, detail::Bytes image);
 
@@ -59,7 +54,7 @@ class OutboxWriter final : public detail::ResultWriter {
   std::uint64_t result_stride_ = 0;
   std::uint64_t failures_ = 0;
   std::uint64_t memory_limit_ = 0;  ///< 0: none, or no fresh executor would have more left
-  std::vector<Block> blocks_;       ///< lent so far, as far as is remembered
+  std::vector<LentBlock> blocks_;   ///< lent so far, as far as is remembered
   std::atomic<std::uint64_t> no_run_{0};
 };
 

@@ -8,6 +8,12 @@
 
 namespace rankpool::host {
 
+/// Channel memory that an executor was lent for a large payload.
+struct LentBlock {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
 enum class RecordKind : std::uint32_t {
   padding = 1,  ///< skip to the ring's start
   results,      ///< a run of consecutive tasks' results

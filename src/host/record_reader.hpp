@@ -12,12 +12,6 @@
 
 namespace rankpool::host {
 
-/// Channel memory that an executor was lent for a large payload.
-struct LentBlock {
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
-};
-
 /// An outbox as the leader sees it; what it knows of it is its own.
 struct OutboxView {
   const std::byte* ring = nullptr;     ///< outbox_bytes, aligned like a RecordHeader

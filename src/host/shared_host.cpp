@@ -33,7 +33,6 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       watch_(executors_.size()),
       has_initializer_(config.initializer.has_value()),
       quiet_(config.quiet),
-      zygotes_{zygote.pid()},
       present_(channel_.slots()) {
   for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
     executors_[slot].member = config.channel.slot_members[slot];
@@ -56,7 +55,6 @@ SharedHost::~SharedHost() {
 
 void SharedHost::start(const std::vector<NodeRank>& others) {
   others_.watch(others);
-  for (const NodeRank& other : others) zygotes_.push_back(other.zygote);
   for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::spawn);
 }
 

@@ -195,7 +195,6 @@ class SharedHost final : public Host {
   bool has_initializer_;
   bool quiet_;
   NodeRanks others_;
-  std::vector<pid_t> zygotes_;                 ///< by member
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint32_t present_;  ///< executors, as last reported

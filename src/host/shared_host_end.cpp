@@ -1,11 +1,7 @@
 // The end of a host: its executors leave, or are killed.
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <limits>
-#include <string>
+#include <csignal>
 
 #include "host/member.hpp"
 #include "host/shared_host.hpp"
@@ -21,19 +17,6 @@ constexpr auto look_up = 100ms;
 
 // A rank that carries out orders does so within milliseconds; one that doesn't is stopped, or waits for a disk.
 constexpr auto patience_with_ranks = 1s;
-
-// 0 when there is no such process.
-pid_t parent_of(pid_t pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  stat.ignore(std::numeric_limits<std::streamsize>::max(), '(');
-  std::string line;
-  std::getline(stat, line, '\0');
-  // Behind the name, which may have parentheses of its own: the state and the parent.
-  const std::size_t name_end = line.rfind(')');
-  constexpr std::size_t to_parent = 4;
-  if (name_end == std::string::npos || line.size() <= name_end + to_parent) return 0;
-  return std::atoi(line.c_str() + name_end + to_parent);
-}
 
 }  // namespace
 
@@ -92,15 +75,10 @@ void SharedHost::wait_until_vacant(Ending ending) {
   header.sleeping.store(0, std::memory_order_relaxed);
 }
 
-// Its rank doesn't pass the order on. The zygote sees its child die, and ends the rest of the group.
+// Its rank doesn't pass the order on.
 void SharedHost::kill_directly(std::uint32_t slot) {
-  const Executor& known = executors_[slot];
-  const pid_t pid = known.pid != 0 ? known.pid : channel_.slot(slot).pid.load();
-  if (pid <= 1 || known.member >= zygotes_.size()) return;
-  const support::ProcessWatch executor(pid);
-  // From here on the watch means this process, even if its number becomes another's. It is what the zygote has forked:
-  // others of its children lead no session, or have left one that was to end with an executor.
-  if (parent_of(pid) == zygotes_[known.member] && getsid(pid) == pid) executor.kill();
+  const support::ProcessIdentity executor = channel_.roll(slot).process();
+  if (executor.pid > 1 && !executor.has_ended()) ::kill(-executor.pid, SIGKILL);
 }
 
 }  // namespace rankpool::host

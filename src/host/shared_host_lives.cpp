@@ -19,9 +19,6 @@ void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   ExecutorSlot& executor = channel_.slot(slot);
   const std::uint32_t member = executors_[slot].member;
   if (others_.is_lost(member)) return;
-  // Whoever carries it out goes by what stands there, and a task may have written over it.
-  executor.member = member;
-  executor.rank = executors_[slot].rank;
   if (command == SlotCommand::spawn) executors_[slot].process = Process::coming;
   executor.command.store(command, std::memory_order_seq_cst);
   if (member == leader_member) {
@@ -65,7 +62,7 @@ void SharedHost::look_after_ranks(HostListener& listener) {
     const NodeRank& rank = others_.rank(member);
     const std::uint32_t left = count_present();
     if (left != 0) present_ = left;  // none at all is reported when that is certain
-    listener.on_rank_lost({rank.rank, host_name_, rank.pid}, left);
+    listener.on_rank_lost({rank.rank, host_name_, rank.process.pid}, left);
   }
 }
 

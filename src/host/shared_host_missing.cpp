@@ -78,7 +78,7 @@ std::string SharedHost::why_none_is_left() {
   for (const std::uint32_t member : lost) {
     const NodeRank& rank = others_.rank(member);
     ranks += (ranks.empty() ? "" : ", ") + std::string("rank ") + std::to_string(rank.rank) + " (pid " +
-             std::to_string(rank.pid) + ")";
+             std::to_string(rank.process.pid) + ")";
   }
   return "no executor is left on " + host_name_ + ": they ended with " + ranks + ", which " +
          (lost.size() == 1 ? "was" : "were") + " killed; " + usual_killer +

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
@@ -35,7 +36,10 @@ struct Tee {
   std::array<std::streambuf*, cpp_streams.size()> buffers_before{};
 };
 
-Tee tee;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): handlers and C streams know no other way
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): handlers and C streams know no other way
+Tee tee;
+std::atomic<bool> being_written = false;  ///< what stands in the stream's buffer, and is kept already
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 void keep(std::string_view text) noexcept {
   // Several forks would write at once.
@@ -57,7 +61,10 @@ ssize_t write_all(const char* text, std::size_t size) noexcept {
 ssize_t write_and_keep(void* /*cookie*/, const char* text, std::size_t size) noexcept {
   // First: the write may be what the task dies of, or what stops it.
   keep({text, size});
-  return write_all(text, size);
+  being_written = true;
+  const ssize_t written = write_all(text, size);
+  being_written = false;
+  return written;
 }
 
 /// Whether the buffer is libstdc++'s own on the stream.
@@ -125,17 +132,23 @@ void keep_stderr(Channel& channel, std::uint32_t slot) noexcept {
   }
 }
 
-void keep_unwritten_stderr() noexcept {
-  const std::FILE* stream = tee.stream;
-  if (stream == nullptr || stream != stderr || stream->_IO_write_ptr <= stream->_IO_write_base) return;
-  keep({stream->_IO_write_base, static_cast<std::size_t>(stream->_IO_write_ptr - stream->_IO_write_base)});
+void give_unwritten_stderr() noexcept {
+  std::FILE* stream = tee.stream;
+  if (stream == nullptr || stream != stderr || being_written) return;
+  if (stream->_IO_write_ptr <= stream->_IO_write_base) return;
+  const auto size = static_cast<std::size_t>(stream->_IO_write_ptr - stream->_IO_write_base);
+  keep({stream->_IO_write_base, size});
+  // The C library's own stderr has no buffer, and would have shown it.
+  write_all(stream->_IO_write_base, size);
+  write_all("\n", 1);
+  stream->_IO_write_ptr = stream->_IO_write_base;
 }
 
 #else
 
 // Other C libraries' stderr is not to be assigned to.
 void keep_stderr(Channel&, std::uint32_t) noexcept {}
-void keep_unwritten_stderr() noexcept {}
+void give_unwritten_stderr() noexcept {}
 
 #endif
 

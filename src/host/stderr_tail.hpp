@@ -16,7 +16,7 @@ namespace rankpool::host {
 /// A pipe would keep all of it, but stdout and stderr would lose their order, and isatty() would say no.
 void keep_stderr(Channel& channel, std::uint32_t slot) noexcept;
 
-/// Keeps also what stands in the stream's buffer and has not been written yet: for a crash. Async-signal-safe.
-void keep_unwritten_stderr() noexcept;
+/// Writes out and keeps what stands in the stream's buffer: for a crash. Async-signal-safe.
+void give_unwritten_stderr() noexcept;
 
 }  // namespace rankpool::host

@@ -210,6 +210,7 @@ std::string ZygoteProcess::attach(std::uint64_t id, support::UniqueFd file) {
   try {
     const auto [place, inserted] = channels_.try_emplace(id, SharedMemory::attach(std::move(file)));
     place->second.channel.memory().close_file();
+    place->second.channel.keep_roll_from_children();
     return {};
   } catch (const std::exception& error) {
     return error.what();
@@ -264,6 +265,7 @@ void ZygoteProcess::spawn(Attachment& attachment, std::uint32_t slot) {
     return;
   }
   place.pid = pid;
+  attachment.channel.roll(slot).enter(support::ProcessIdentity::of(pid));
   attachment.pids[slot] = pid;
   executors_.emplace(pid, Seat{&attachment, slot});
   ended_sessions_.erase(pid);
@@ -311,6 +313,7 @@ void ZygoteProcess::record_exit(pid_t pid, int wait_status) {
   if (seat.attachment == nullptr) return;
   seat.attachment->pids[seat.slot] = 0;
   Channel& channel = seat.attachment->channel;
+  channel.roll(seat.slot).strike();
   channel.last_words(seat.slot).crash.name_known_modules();
   channel.slot(seat.slot).wait_status = wait_status;
   channel.slot(seat.slot).state = SlotState::exited;

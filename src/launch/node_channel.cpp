@@ -30,7 +30,7 @@ std::unique_ptr<host::SharedHost> make_host(const host::SharedHost::Config& conf
                                             ChannelPlace& place) {
   try {
     auto host = std::make_unique<host::SharedHost>(config, zygote);
-    place.pid = host->channel().header().leader_pid;
+    place.pid = host->channel().leader().pid;
     place.file = host->channel().memory().file();
     return host;
   } catch (const std::exception& error) {

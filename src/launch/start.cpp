@@ -74,7 +74,7 @@ std::vector<host::NodeRank> other_ranks(const NodePlan& node, const std::vector<
   for (const int rank : members(node)) {
     if (rank == node.leader) continue;
     const RankFacts& other = facts[static_cast<std::size_t>(rank)];
-    others.push_back({.rank = rank, .pid = other.process.pid, .zygote = other.zygote.pid});
+    others.push_back({.rank = rank, .process = other.process, .zygote = other.zygote});
   }
   return others;
 }

@@ -75,6 +75,11 @@ bool ProcessIdentity::has_ended() const {
   return stat->has_ended() || (start != unknown_start && start != stat->start);
 }
 
+bool ProcessIdentity::is_replaced() const {
+  const auto stat = stat_of(pid);
+  return stat && start != unknown_start && start != stat->start;
+}
+
 // The number is looked at after it has been opened: what is opened then is the process it was to be.
 ProcessWatch::ProcessWatch(const ProcessIdentity& process)
     : process_(process), file_(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0))) {

@@ -24,6 +24,9 @@ struct ProcessIdentity {
   /// Also of a process that nobody has reaped yet, and when another one has the number.
   [[nodiscard]] bool has_ended() const;
 
+  /// Whether another process has the number; then no process group of that number is this one's any more.
+  [[nodiscard]] bool is_replaced() const;
+
   friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;
 };
 

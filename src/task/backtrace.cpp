@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "task/code_location.hpp"
+#include "task/hex.hpp"
 
 #ifdef RANKPOOL_HAS_LIBBACKTRACE
 // What is used of libbacktrace; its header lies in GCC's own folder, where other compilers and tools don't look.
@@ -118,12 +118,6 @@ class Symbols {
 };
 
 #endif
-
-std::string hex(std::uint64_t number) {
-  std::array<char, 16> digits{};
-  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
-  return "0x" + std::string(digits.data(), result.ptr);
-}
 
 /// Where there is no name for it.
 std::string nameless(const detail::CodeAddress& address) {
@@ -260,7 +254,8 @@ std::vector<std::string> backtrace_lines(std::span<const detail::CodeAddress> st
   std::vector<std::string> lines;
   for (const Call& call : calls) {
     if (lines.size() == most_lines - 1 && calls.size() > most_lines) {
-      lines.push_back("... and " + std::to_string(calls.size() - lines.size()) + " more calls");
+      const char* at_least = stack.size() >= deep_stack ? "at least " : "";
+      lines.push_back("... and " + (at_least + std::to_string(calls.size() - lines.size())) + " more calls");
       break;
     }
     lines.push_back(line_of(call));

@@ -2,6 +2,7 @@
 /// The stack of a task's crash, in words.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,9 @@
 #include <rankpool/detail/code_address.hpp>
 
 namespace rankpool::task {
+
+/// Frames. Of a stack this deep the outermost may not have been kept.
+inline constexpr std::size_t deep_stack = 48;
 
 /// One call on a stack.
 struct Call {

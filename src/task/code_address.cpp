@@ -3,27 +3,21 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <string>
 #include <vector>
 
 #include <rankpool/errors.hpp>
 
 #include "task/code_location.hpp"
+#include "task/hex.hpp"
 #include "task/module_table.hpp"
 
 namespace rankpool::detail {
 
 namespace {
 
+using task::hex;
 using task::Module;
-
-std::string hex(std::uint64_t number) {
-  std::array<char, 16> digits{};
-  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
-  return "0x" + std::string(digits.data(), result.ptr);
-}
 
 /// Made once and never changed, so that it is read without a lock; inherited by forked processes.
 const std::vector<Module>& modules() {
@@ -42,6 +36,13 @@ const Module* find_by_id(std::uint64_t id) {
   const auto& all = modules();
   const auto found = std::find_if(all.begin(), all.end(), [id](const Module& m) { return m.id == id; });
   return found == all.end() ? nullptr : &*found;
+}
+
+/// Null where it lies outside.
+const void* address_in(const Module& module, std::uintptr_t offset) {
+  const std::uintptr_t number = module.base + offset;
+  if (number < module.begin || number >= module.end) return nullptr;
+  return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
 }
 
 /// What is here in place of a module that isn't.
@@ -76,11 +77,8 @@ const void* resolve(CodeAddress address) {
                          "), and " + build_here(address) +
                          ". Run the same build of the program and its libraries everywhere.");
   }
-  const std::uintptr_t number = module->base + address.offset;
-  if (number < module->begin || number >= module->end) {
-    throw BinaryMismatch("rankpool: offset " + hex(address.offset) + " lies outside of '" + module->file + "'");
-  }
-  return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
+  if (const void* here = address_in(*module, address.offset)) return here;
+  throw BinaryMismatch("rankpool: offset " + hex(address.offset) + " lies outside of '" + module->file + "'");
 }
 
 std::uint64_t executable_id() { return modules().front().id; }
@@ -98,10 +96,7 @@ std::optional<detail::CodeAddress> locate(const void* address) noexcept {
 
 const void* find_here(const detail::CodeAddress& address) noexcept {
   const Module* module = address.module == 0 ? nullptr : detail::find_by_id(address.module);
-  if (module == nullptr) return nullptr;
-  const std::uintptr_t number = module->base + address.offset;
-  if (number < module->begin || number >= module->end) return nullptr;
-  return reinterpret_cast<const void*>(number);  // NOLINT(performance-no-int-to-ptr): an address is what is asked for
+  return module == nullptr ? nullptr : detail::address_in(*module, address.offset);
 }
 
 }  // namespace rankpool::task

@@ -1,5 +1,7 @@
 #include "task/death_report.hpp"
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <optional>
 #include <sstream>
@@ -14,59 +16,37 @@ namespace rankpool::task {
 
 namespace {
 
+struct SignalName {
+  int signal;
+  const char* text;
+};
+
 // strsignal() speaks the user's language and the messages are searched for.
-const char* known_signal(int signal) {
-  switch (signal) {
-    case SIGHUP:
-      return "SIGHUP (hangup)";
-    case SIGINT:
-      return "SIGINT (interrupt)";
-    case SIGQUIT:
-      return "SIGQUIT (quit)";
-    case SIGILL:
-      return "SIGILL (illegal instruction)";
-    case SIGTRAP:
-      return "SIGTRAP (trace trap)";
-    case SIGABRT:
-      return "SIGABRT (abort)";
-    case SIGBUS:
-      return "SIGBUS (bus error)";
-    case SIGFPE:
-      return "SIGFPE (arithmetic error)";
-    case SIGKILL:
-      return "SIGKILL (killed)";
-    case SIGUSR1:
-      return "SIGUSR1 (user signal 1)";
-    case SIGSEGV:
-      return "SIGSEGV (segmentation fault)";
-    case SIGUSR2:
-      return "SIGUSR2 (user signal 2)";
-    case SIGPIPE:
-      return "SIGPIPE (broken pipe)";
-    case SIGALRM:
-      return "SIGALRM (alarm clock)";
-    case SIGTERM:
-      return "SIGTERM (terminated)";
-    case SIGSTKFLT:
-      return "SIGSTKFLT (coprocessor stack fault)";
-    case SIGXCPU:
-      return "SIGXCPU (CPU time limit exceeded)";
-    case SIGXFSZ:
-      return "SIGXFSZ (file size limit exceeded)";
-    case SIGVTALRM:
-      return "SIGVTALRM (virtual timer)";
-    case SIGPROF:
-      return "SIGPROF (profiling timer)";
-    case SIGIO:
-      return "SIGIO (I/O possible)";
-    case SIGPWR:
-      return "SIGPWR (power failure)";
-    case SIGSYS:
-      return "SIGSYS (bad system call)";
-    default:
-      return nullptr;
-  }
-}
+constexpr std::array known_signals{
+    SignalName{SIGHUP, "SIGHUP (hangup)"},
+    SignalName{SIGINT, "SIGINT (interrupt)"},
+    SignalName{SIGQUIT, "SIGQUIT (quit)"},
+    SignalName{SIGILL, "SIGILL (illegal instruction)"},
+    SignalName{SIGTRAP, "SIGTRAP (trace trap)"},
+    SignalName{SIGABRT, "SIGABRT (abort)"},
+    SignalName{SIGBUS, "SIGBUS (bus error)"},
+    SignalName{SIGFPE, "SIGFPE (arithmetic error)"},
+    SignalName{SIGKILL, "SIGKILL (killed)"},
+    SignalName{SIGUSR1, "SIGUSR1 (user signal 1)"},
+    SignalName{SIGSEGV, "SIGSEGV (segmentation fault)"},
+    SignalName{SIGUSR2, "SIGUSR2 (user signal 2)"},
+    SignalName{SIGPIPE, "SIGPIPE (broken pipe)"},
+    SignalName{SIGALRM, "SIGALRM (alarm clock)"},
+    SignalName{SIGTERM, "SIGTERM (terminated)"},
+    SignalName{SIGSTKFLT, "SIGSTKFLT (coprocessor stack fault)"},
+    SignalName{SIGXCPU, "SIGXCPU (CPU time limit exceeded)"},
+    SignalName{SIGXFSZ, "SIGXFSZ (file size limit exceeded)"},
+    SignalName{SIGVTALRM, "SIGVTALRM (virtual timer)"},
+    SignalName{SIGPROF, "SIGPROF (profiling timer)"},
+    SignalName{SIGIO, "SIGIO (I/O possible)"},
+    SignalName{SIGPWR, "SIGPWR (power failure)"},
+    SignalName{SIGSYS, "SIGSYS (bad system call)"},
+};
 
 std::optional<int> killing_signal(int wait_status) {
   if (WIFSIGNALED(wait_status)) return WTERMSIG(wait_status);
@@ -99,6 +79,9 @@ const char* advice_for(int wait_status) {
 std::string advice_text(const DeathReport& report) {
   constexpr const char* known = "describe() tells where";
   const char* advice = advice_for(report.wait_status);
+  if (WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGSEGV && report.stack.size() >= deep_stack) {
+    advice = "its calls were nested so deeply that its stack may have overflowed (ulimit -s gives it more)";
+  }
   if (advice == nullptr)
     return report.stack.empty() ? "run it with RANKPOOL_INLINE=1 under a debugger to see where" : known;
   return report.stack.empty() ? std::string(advice) : std::string(advice) + "; " + known;
@@ -127,10 +110,21 @@ std::string place_text(const DeathReport& report) {
   return text.str();
 }
 
+detail::RemoteReport remote_report(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
+                                   const char* type_name, std::string text) {
+  return {.place = {report.rank, report.host, report.slot, task, attempt},
+          .type_name = type_name,
+          .text = std::move(text),
+          .causes = {},
+          .stderr_tail = report.stderr_tail,
+          .stack = report.stack};
+}
+
 }  // namespace
 
 std::string signal_name(int signal) {
-  if (const char* known = known_signal(signal)) return known;
+  const auto known = std::ranges::find(known_signals, signal, &SignalName::signal);
+  if (known != known_signals.end()) return known->text;
   if (signal >= SIGRTMIN && signal <= SIGRTMAX) return "SIGRTMIN+" + std::to_string(signal - SIGRTMIN);
   return "signal " + std::to_string(signal);
 }
@@ -146,20 +140,6 @@ std::string death_text(int wait_status) {
 std::string memory_limit_text(std::uint64_t bytes) {
   return bytes == 0 ? "" : "; the executor had a memory_limit of " + std::to_string(bytes) + " bytes";
 }
-
-namespace {
-
-detail::RemoteReport remote_report(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
-                                   const char* type_name, std::string text) {
-  return {.place = {report.rank, report.host, report.slot, task, attempt},
-          .type_name = type_name,
-          .text = std::move(text),
-          .causes = {},
-          .stderr_tail = report.stderr_tail,
-          .stack = report.stack};
-}
-
-}  // namespace
 
 std::exception_ptr worker_lost(const DeathReport& report, std::uint64_t task, std::uint32_t attempt,
                                std::uint32_t attempts_allowed) {

@@ -12,7 +12,7 @@
 
 namespace rankpool::task {
 
-/// What the zygote tells about an executor that ended.
+/// What is known of an executor that ended.
 struct DeathReport {
   int rank = -1;
   std::string host;
@@ -20,7 +20,7 @@ struct DeathReport {
   int pid = 0;
   int wait_status = 0;                          ///< as waitpid() gives it
   std::chrono::nanoseconds time_limit{0};       ///< of the task, which ran longer and was killed for it; 0: not so
-  std::uint64_t memory_limit = 0;               ///< bytes the executor might allocate; 0: no limit
+  std::uint64_t memory_limit = 0;               ///< bytes the executor might allocate, as the master knows; 0: no limit
   std::string stderr_tail = {};                 ///< the last lines that the task wrote
   std::vector<detail::CodeAddress> stack = {};  ///< of its crash, the innermost frame first; empty: not known
 };
@@ -31,9 +31,8 @@ std::string signal_name(int signal);
 /// How a process ended: "killed by SIGSEGV (segmentation fault)", "ended by exit(3)".
 std::string death_text(int wait_status);
 
-/// What is to be said of an executor that had a memory limit of `bytes`: "; the executor had a
-/// memory_limit of 67108864 bytes".
-/// Empty where there was none.
+/// What is to be said of an executor that had a memory limit of `bytes`, in the form "; the executor had a memory_limit
+/// of 67108864 bytes". Empty where there was none.
 std::string memory_limit_text(std::uint64_t bytes);
 
 /// The WorkerLost of task `task`, whose executor died in its attempt `attempt` (from 1) of `attempts_allowed`: what

@@ -46,7 +46,7 @@ void ObjectLedger::enter_new(const Class& kind) {
 }
 
 ObjectLedger::Pointer::Pointer(ObjectLedger& ledger, Bytes ahead, const PointerClass* kind, FindClass find)
-    : ledger_(ledger) {
+    : ledger_(ledger), outer_(ledger.pointer_) {
   std::int16_t number = 0;
   static_assert(sizeof(number) == sizeof(boost::archive::class_id_type));
   if (ahead.size() < sizeof(number)) throw_too_short("a pointer", sizeof(number), ahead.size());

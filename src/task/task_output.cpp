@@ -1,8 +1,6 @@
 #include <rankpool/detail/task_output.hpp>
 
 #include <stdio_ext.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <cwchar>
@@ -66,6 +64,8 @@ bool has_pending(std::FILE* stream) noexcept {
 }
 
 bool is_open(const std::FILE* stream) noexcept {
+  // Almost always: an executor's is the last that was opened before its tasks.
+  if (_IO_iter_begin() == stream) return true;
   _IO_list_lock();
   std::FILE* open = _IO_iter_begin();
   while (open != _IO_iter_end() && open != stream) open = _IO_iter_next(open);
@@ -74,11 +74,9 @@ bool is_open(const std::FILE* stream) noexcept {
 }
 
 /// A task may have opened stderr anew and then closed it: that leaves the C library's own stream in place, but frees
-/// any other.
+/// any other, which must not even be looked at then.
 void forget_closed_stderr() noexcept {
-  if (stderr == first_stderr) return;
-  const bool looks_open = stderr->_fileno == STDERR_FILENO && !has_pending(stderr);
-  if (!looks_open && !is_open(stderr)) stderr = first_stderr;
+  if (stderr != first_stderr && !is_open(stderr)) stderr = first_stderr;
 }
 
 #else

@@ -8,6 +8,7 @@
 
 #include <rankpool/errors.hpp>
 
+#include "host/last_words.hpp"
 #include "support/interval.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
@@ -22,6 +23,11 @@ constexpr std::chrono::microseconds sending_sleep{100};
 
 // The master asks for a stop when it has all it wants: what it does not collect by then is of no use.
 constexpr std::chrono::seconds last_words{2};
+
+// A longer report would be refused as nonsense. To the stack comes where a stray call led, to the text its abort's.
+static_assert(host::CrashDump::most_frames + 1 <= wire::TaskDied::most_stack_frames);
+static_assert(host::StderrTail::longest_text + host::CrashDump::longest_abort_message + 1 <=
+              wire::TaskDied::most_tail_bytes);
 
 /// Tells the master what happens on the host.
 class Reporter final : public host::HostListener {

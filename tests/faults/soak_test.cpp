@@ -1,6 +1,8 @@
 // Ten million tasks, with crashes and without: what processes hold doesn't grow.
 //
 //   SOAK_MILLIONS=10 ./soak_test
+//
+// Three at least: two to warm up, and one to be compared with that.
 #include "pool/pool_test.hpp"
 
 #include <chrono>
@@ -110,6 +112,7 @@ void expect_flat(const Holding& before, const Holding& after, const char* what) 
 
 void soak(Crashes crashes) {
   constexpr std::int64_t warm_up = 2;
+  ASSERT_GT(rounds(), warm_up) << "SOAK_MILLIONS is too small to tell anything";
   std::optional<Holdings> before;
   const auto start = std::chrono::steady_clock::now();
   for (std::int64_t round = 1; round <= rounds(); ++round) {

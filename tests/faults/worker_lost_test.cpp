@@ -159,7 +159,8 @@ TEST(WorkerLost, of_a_stack_overflow_names_the_function_without_end) {
   EXPECT_EQ(error.stderr_tail(), "task 2");
   expect_backtrace(error, "dig_a_hole(int)");
   EXPECT_EQ(error.backtrace().size(), 16U);
-  EXPECT_TRUE(contains(error.backtrace().back(), "more calls")) << error.describe();
+  EXPECT_TRUE(contains(error.backtrace().back(), "at least ")) << error.describe();
+  EXPECT_TRUE(contains(error.what(), "its stack may have overflowed")) << error.what();
 }
 
 TEST(WorkerLost, of_a_division_by_zero_names_its_function) {

@@ -36,11 +36,12 @@ inline void put(Input& input, Bytes bytes) { input.insert(input.end(), bytes.beg
 /// Wire: whom the message is for, then the message.
 enum class Receiver : std::uint8_t { leader, master };
 
-/// Records: what leads the input; the ring's bytes from the head on follow.
+/// Records: what leads the input; the ring's bytes from the head on follow, and then those of the lent blocks.
 struct RecordInput {
   std::uint32_t head = 0;
   std::uint32_t published = 0;  ///< bytes from the head to the tail
   std::uint64_t open_run = 0;   ///< as in ExecutorSlot
+  std::uint64_t lent = 0;       ///< bytes of the blocks; each of them holds the same, as far as there is room
 };
 
 /// Exception images: whether the checksum is made right before the image is looked at.

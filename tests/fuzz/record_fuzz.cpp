@@ -21,6 +21,7 @@ struct FakeChannel {
   std::array<host::LentBlock, 2> lent{{{ring_begin + outbox_bytes, 4096}, {channel_bytes - 96, 96}}};
 
   [[nodiscard]] std::byte* ring() const { return memory.get() + ring_begin; }
+  [[nodiscard]] std::byte* block(std::size_t i) const { return memory.get() + lent[i].offset; }
 };
 
 bool lies_in(fuzz::Bytes part, const std::byte* begin, std::uint64_t bytes) {
@@ -44,28 +45,33 @@ void check(const host::Record& record, const host::OutboxView& outbox, std::uint
   fuzz::read_all(record.payload);
 }
 
-/// Puts the bytes into the ring at `head` and around its end; takes them out again.
+/// Bytes where otherwise zeros are.
 class Written {
  public:
-  Written(std::byte* ring, std::uint64_t head, fuzz::Bytes bytes) : ring_(ring), at_(head % outbox_bytes) {
-    bytes = bytes.first(std::min<std::size_t>(bytes.size(), outbox_bytes));
-    behind_ = std::min<std::size_t>(bytes.size(), outbox_bytes - at_);
-    before_ = bytes.size() - behind_;
-    std::ranges::copy(bytes.first(behind_), ring_ + at_);
-    std::ranges::copy(bytes.subspan(behind_), ring_);
-  }
+  Written(std::byte* at, fuzz::Bytes bytes) : at_(at), size_(bytes.size()) { std::ranges::copy(bytes, at_); }
   Written(const Written&) = delete;
   Written& operator=(const Written&) = delete;
-  ~Written() {
-    std::fill_n(ring_ + at_, behind_, std::byte{});
-    std::fill_n(ring_, before_, std::byte{});
-  }
+  ~Written() { std::fill_n(at_, size_, std::byte{}); }
 
  private:
-  std::byte* ring_;
-  std::size_t at_;
-  std::size_t behind_ = 0;
-  std::size_t before_ = 0;
+  std::byte* at_;
+  std::size_t size_;
+};
+
+fuzz::Bytes first_of(fuzz::Bytes bytes, std::uint64_t most) {
+  return bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), most)));
+}
+
+/// The ring's bytes begin at `head`, and go on around its end.
+class WrittenRing {
+ public:
+  WrittenRing(std::byte* ring, std::uint64_t head, fuzz::Bytes bytes)
+      : behind_(ring + head % outbox_bytes, first_of(bytes, host::to_ring_end(head))),
+        before_(ring, first_of(bytes.subspan(first_of(bytes, host::to_ring_end(head)).size()), head % outbox_bytes)) {}
+
+ private:
+  Written behind_;
+  Written before_;
 };
 
 }  // namespace
@@ -77,7 +83,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // The leader's own count, which is always aligned; the rest is what the executor says.
   const std::uint64_t head = start.head / host::record_alignment * host::record_alignment;
   const std::uint64_t tail = head + start.published;
-  const Written written(channel.ring(), head, input);
+  const fuzz::Bytes lent = input.last(static_cast<std::size_t>(std::min<std::uint64_t>(start.lent, input.size())));
+  const WrittenRing ring(channel.ring(), head, input.first(input.size() - lent.size()));
+  const Written block(channel.block(0), first_of(lent, channel.lent[0].bytes));
+  const Written last_block(channel.block(1), first_of(lent, channel.lent[1].bytes));
 
   host::OutboxView outbox{channel.ring(), channel.memory.get(), channel.lent, head};
   host::Record record;

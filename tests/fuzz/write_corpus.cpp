@@ -146,7 +146,7 @@ class Outbox {
     constexpr std::uint64_t of_open_run = 256;
     Input input;
     fuzz::put(input, fuzz::RecordInput{static_cast<std::uint32_t>(head_), static_cast<std::uint32_t>(tail - head_),
-                                       slot.open_run});
+                                       slot.open_run, 0});
     const std::uint64_t end = tail + (slot.open_run != 0 ? of_open_run : 0);
     for (std::uint64_t at = head_; at < end; ++at) input.push_back(channel_.outbox(0)[at % host::outbox_bytes]);
     return input;
@@ -196,23 +196,48 @@ void throwing(host::OutboxWriter& results) {
   put_number(results, 3);
 }
 
-/// As an executor publishes a run in a block that it was lent, the one of the target's fake channel.
-Input run_in_block() {
-  constexpr std::uint64_t block = 4096 + host::outbox_bytes;
+/// The first block that the target's fake channel has lent.
+constexpr std::uint64_t lent_block = 4096 + host::outbox_bytes;
+
+enum class Run { published, open };
+
+/// A record whose payload is in the block, as an executor publishes it, or leaves it open.
+Input record_in_block(Run run, host::RecordKind kind, std::uint64_t count, std::uint64_t stride, fuzz::Bytes payload) {
   alignas(host::RecordHeader) std::array<std::byte, sizeof(host::RecordHeader)> memory{};
   auto* header = new (memory.data()) host::RecordHeader{};
-  header->kind = host::RecordKind::results;
+  header->kind = kind;
   header->lot = 7;
   header->first = 100;
-  header->count = 16;
-  header->result_stride = 8;
-  header->bytes = 128;
+  header->count = count;
+  header->result_stride = stride;
+  header->bytes = run == Run::open ? 0 : payload.size();
   header->capacity = 4096;
-  header->block = block;
+  header->block = lent_block;
   Input input;
-  fuzz::put(input, fuzz::RecordInput{0, sizeof(host::RecordHeader), 0});
+  constexpr std::uint32_t published = sizeof(host::RecordHeader);
+  const auto start = run == Run::open ? fuzz::RecordInput{0, 0, 1, payload.size()}
+                                      : fuzz::RecordInput{0, published, 0, payload.size()};
+  fuzz::put(input, start);
   fuzz::put(input, memory);
+  fuzz::put(input, payload);
   return input;
+}
+
+void write_records_in_blocks(const Corpus& corpus) {
+  constexpr std::uint64_t varies = detail::variable_stride;
+  Input numbers;
+  for (std::uint64_t i = 0; i < 16; ++i) fuzz::put(numbers, i * i);
+  Input texts;
+  for (const std::string_view text : {"one", "", "three", "more"}) {
+    fuzz::put(texts, static_cast<std::uint64_t>(text.size()));
+    fuzz::put(texts, std::as_bytes(std::span(text)));
+  }
+  const auto results = host::RecordKind::results;
+  corpus.write("run_in_block", record_in_block(Run::published, results, 16, 8, numbers));
+  corpus.write("texts_in_block", record_in_block(Run::published, results, 4, varies, texts));
+  corpus.write("failure_in_block", record_in_block(Run::published, host::RecordKind::failure, 1, 0, texts));
+  corpus.write("open_run_in_block", record_in_block(Run::open, results, 16, 8, numbers));
+  corpus.write("open_run_of_texts_in_block", record_in_block(Run::open, results, 4, varies, texts));
 }
 
 void write_records(const Corpus& corpus) {
@@ -243,7 +268,7 @@ void write_records(const Corpus& corpus) {
     outbox.die_in_chunk(8, numbers);
   });
   write("open_run_of_texts", 0, [](Outbox& outbox) { outbox.die_in_chunk(varies, texts); });
-  corpus.write("run_in_block", run_in_block());
+  write_records_in_blocks(corpus);
 }
 
 // --- codec ----------------------------------------------------------------------------------------------------------

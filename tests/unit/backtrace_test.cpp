@@ -121,6 +121,8 @@ TEST(Backtrace, is_cut_where_a_screen_ends) {
   const auto lines = backtrace_lines(stack);
   ASSERT_EQ(lines.size(), 16U);
   EXPECT_EQ(lines.back(), "... and 25 more calls");
+  const std::vector<rankpool::detail::CodeAddress> overflow(60, stack.front());
+  EXPECT_EQ(backtrace_lines(overflow).back(), "... and at least 45 more calls");
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Values whose bytes a task wrote over: refused with an error, before they do harm.
+#include <cstdint>
 #include <cstring>
 #include <list>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -15,6 +17,8 @@
 
 #include <gtest/gtest.h>
 
+#include <rankpool/detail/archive.hpp>
+#include <rankpool/detail/object_ledger.hpp>
 #include <rankpool/detail/results.hpp>
 
 #include "codec_values.hpp"
@@ -145,6 +149,31 @@ TEST(DamagedValue, owned_by_two_unique_pointers_is_refused) {
   std::memcpy(damaged.data() + second, &number, sizeof(number));
   damaged.resize(damaged.size() - sizeof(int));
   EXPECT_THROW((void)decode<Parts>(damaged), DecodeError);
+}
+
+/// The class of the next object in an archive.
+rankpool::detail::Bytes class_number(const std::int16_t& number) { return std::as_bytes(std::span(&number, 1)); }
+
+TEST(ObjectLedger, knows_no_pointer_any_more_when_it_has_been_read) {
+  using Archive = rankpool::detail::InputArchive;
+  namespace serializers = boost::archive::detail;
+  const auto& kind = boost::serialization::singleton<serializers::iserializer<Archive, Part>>::get_const_instance();
+  const auto& pointer =
+      boost::serialization::singleton<serializers::pointer_iserializer<Archive, Part>>::get_const_instance();
+  const std::int16_t first_class = 0;
+  using rankpool::detail::ObjectLedger;
+  ObjectLedger ledger;
+  ledger.enter(kind);
+  const auto find = [](const boost::serialization::extended_type_info&) -> const ObjectLedger::PointerClass* {
+    return nullptr;
+  };
+  { const ObjectLedger::Pointer read(ledger, class_number(first_class), &pointer, find); }
+  ledger.number_object(0);  // lies where it is: nobody has a pointer to it that could own it
+  {
+    const ObjectLedger::Pointer to_it(ledger, class_number(first_class), &pointer, find);
+    ledger.number_object(0);
+  }
+  EXPECT_THROW(ledger.own_alone(), DecodeError);
 }
 
 TEST(DamagedValue, of_classes_behind_pointers_is_refused_or_read_but_never_ends_the_program) {

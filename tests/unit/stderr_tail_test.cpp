@@ -12,9 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csetjmp>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +25,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <streambuf>
@@ -252,8 +256,6 @@ TEST(KeptStderr, may_be_opened_anew_for_wide_characters) {
   EXPECT_EQ(life.writes, (Writes{"wide\n"}));
 }
 
-// Reading a stream that was freed is what sanitizers are there to tell of.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST(KeptStderr, may_be_opened_anew_and_closed_by_task_after_task) {
   const Life life([] {
     for (int task = 0; task < 5; ++task) {
@@ -268,7 +270,6 @@ TEST(KeptStderr, may_be_opened_anew_and_closed_by_task_after_task) {
   });
   EXPECT_TRUE(life.ended_well());
 }
-#endif
 
 TEST(KeptStderr, may_be_given_another_buffer) {
   const Life life([] {
@@ -304,6 +305,103 @@ TEST(CrashHandler, keeps_what_stood_in_the_streams_buffer) {
       die_simply);
   EXPECT_TRUE(life.died_of(SIGABRT));
   EXPECT_EQ(life.tail, "cell 5: ");
+}
+
+/// From here on descriptor 2 is a pipe that is full, and that nobody reads.
+void block_stderr() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_NONBLOCK) != 0) _exit(90);
+  while (write(ends[1], "x", 1) > 0) {
+  }
+  fcntl(ends[1], F_SETFL, 0);
+  dup2(ends[1], STDERR_FILENO);
+}
+
+/// Waits until the thread sleeps in a call of the system.
+void await_sleep_of(pid_t thread) {
+  const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+  for (std::string text; text.find(") S") == std::string::npos;) std::getline(std::ifstream(path), text);
+}
+
+TEST(CrashHandler, keeps_what_is_just_being_written_once) {
+  const Life life(
+      [] {
+        block_stderr();
+        std::atomic<pid_t> writer = 0;
+        std::thread thread([&writer] {
+          writer = static_cast<pid_t>(syscall(SYS_gettid));
+          std::fputs("before the crash\n", stderr);
+        });
+        while (writer == 0) std::this_thread::yield();
+        await_sleep_of(writer);
+        std::abort();
+      },
+      die_simply);
+  EXPECT_TRUE(life.died_of(SIGABRT)) << life.status;
+  EXPECT_EQ(life.tail, "before the crash");
+}
+
+struct sigaction replaced_handler;
+sigjmp_buf way_out;
+
+/// A handler that has ours called first, and then leaves the crash behind.
+void jump_out_of_faults() {
+  struct sigaction own {};
+  own.sa_flags = SA_SIGINFO;
+  own.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+    replaced_handler.sa_sigaction(signal, info, context);
+    siglongjmp(way_out, 1);
+  };
+  sigaction(SIGSEGV, &own, &replaced_handler);
+  if (sigsetjmp(way_out, 1) == 0) write_nowhere();
+}
+
+TEST(CrashHandler, leaves_alone_whoever_jumps_out_of_a_crash) {
+  const Life life(
+      [] {
+        jump_out_of_faults();
+        std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // longer than a dump may take
+        _exit(7);
+      },
+      die_simply);
+  EXPECT_EQ(life.status, 7 << 8);
+}
+
+// Not in line, so that the stack tells which it was.
+[[gnu::noinline]] void crash_later() {
+  write_nowhere();
+  asm volatile("");  // not a tail call
+}
+
+TEST(CrashHandler, dumps_the_crash_that_comes_after_one_that_was_jumped_out_of) {
+  Life life(
+      [] {
+        jump_out_of_faults();
+        crash_later();
+      },
+      die_simply);
+  EXPECT_TRUE(life.died_of(SIGSEGV)) << life.status;
+  EXPECT_TRUE(life.stack_left);
+  CrashDump& dump = life.channel.last_words(0).crash;
+  dump.name_known_modules();
+  const auto stack = dump.stack(SIGSEGV);
+  const auto is_crash_later = [](const rankpool::detail::CodeAddress& at) {
+    const auto offset = rankpool::detail::address_of(reinterpret_cast<const void*>(crash_later)).offset;
+    constexpr std::uint64_t longest_function = 64;
+    return at.offset > offset && at.offset < offset + longest_function;
+  };
+  EXPECT_TRUE(std::ranges::any_of(stack, is_crash_later)) << "the stack is that of the first crash";
+}
+
+TEST(CrashHandler, dumps_another_threads_crash_after_one_that_was_jumped_out_of) {
+  Life life(
+      [] {
+        jump_out_of_faults();
+        std::thread([] { std::abort(); }).join();
+      },
+      die_simply);
+  EXPECT_TRUE(life.died_of(SIGABRT)) << life.status;
+  EXPECT_FALSE(life.channel.last_words(0).crash.stack(SIGABRT).empty());
 }
 
 TEST(CrashHandler, leaves_a_handler_of_the_programs_own_in_charge) {

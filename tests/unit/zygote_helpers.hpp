@@ -20,6 +20,7 @@
 #include <iostream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "host/channel.hpp"
 #include "host/zygote.hpp"
@@ -37,6 +38,7 @@ enum Script : std::uint64_t {
   crash,
   exit_with_3,
   come_back,
+  write_to_roll,
   start_sleep,                 ///< leaves a process in its group
   start_sleep_in_own_group,    ///< as mpirun does
   start_sleep_in_own_session,  ///< as a daemon does
@@ -74,6 +76,10 @@ inline void executor_main(Channel& channel, std::uint32_t slot) {
       std::exit(3);
     case come_back:
       return;
+    case write_to_roll:
+      std::signal(SIGSEGV, SIG_DFL);
+      channel.roll(slot).strike();
+      break;
     case start_sleep:
       start_sleeper(channel, slot, [] {});
       break;
@@ -91,13 +97,16 @@ inline void executor_main(Channel& channel, std::uint32_t slot) {
   stay_for_long();
 }
 
-inline Channel make_channel(std::uint32_t slots) {
+/// @param slot_members the member of each slot.
+inline Channel make_channel(const std::vector<std::uint32_t>& slot_members) {
   Channel::Config config;
-  config.slot_ranks.assign(slots, 0);
-  config.slot_members.assign(slots, 0);
+  config.slot_ranks.assign(slot_members.size(), 0);
+  config.slot_members = slot_members;
   config.reservation = std::size_t{64} << 20U;
   return Channel(config);
 }
+
+inline Channel make_channel(std::uint32_t slots) { return make_channel(std::vector<std::uint32_t>(slots, 0)); }
 
 /// Waits as a leader does, woken by its bell. @returns false if `come_true` doesn't within 20 s.
 inline bool wait_until(Channel& channel, const std::function<bool()>& come_true) {

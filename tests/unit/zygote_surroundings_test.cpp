@@ -238,11 +238,10 @@ TEST(Zygote, start_up_cost) {
 
 /// A member rank in its own process; this one is the leader.
 struct MemberTest : testing::Test {
-  Channel channel = make_channel(2);
+  Channel channel = make_channel(std::vector<std::uint32_t>{0, 1});
   pid_t rank = 0;
 
   void SetUp() override {
-    channel.slot(1).member = 1;
     rank = fork();
     if (rank != 0) return;
     alarm(60);
@@ -300,20 +299,88 @@ TEST_F(MemberTest, tells_the_leader_when_its_zygote_was_killed) {
   EXPECT_TRUE(wait_until(channel, [this] { return channel.header().exited.erase(1); }));
 }
 
-TEST(Member, a_rank_whose_leader_is_gone_says_so) {
-  const pid_t dead = fork();
-  if (dead == 0) _exit(0);
-  ASSERT_EQ(waitpid(dead, nullptr, 0), dead);
-  Channel channel = make_channel(1);
-  channel.header().leader_pid = dead;
-  Zygote zygote = Zygote::fork_now(executor_main);
-  zygote.attach(id, channel.memory());
-  try {
-    serve_as_member(channel, id, 0, zygote);
-    FAIL() << "served without a leader";
-  } catch (const std::runtime_error& error) {
-    EXPECT_NE(std::string(error.what()).find("leads this node"), std::string::npos) << error.what();
+TEST_F(MemberTest, kills_no_stranger_whose_number_a_task_wrote) {
+  const pid_t stranger = fork();
+  if (stranger == 0) {
+    setsid();
+    stay_for_long();
   }
+  channel.slot(1).granted = start_sleep;
+  command(SlotCommand::spawn);
+  ASSERT_TRUE(wait_for_state(channel, 1, SlotState::serving));
+  const pid_t executor = channel.slot(1).pid;
+  while (getsid(stranger) != stranger) std::this_thread::yield();
+  channel.slot(1).pid = stranger;
+  kill(zygote(), SIGKILL);
+  ASSERT_TRUE(wait_for_state(channel, 1, SlotState::exited));
+  EXPECT_TRUE(goes_soon(executor));
+  EXPECT_TRUE(goes_soon(sleeper_of(channel, 1)));
+  EXPECT_FALSE(is_gone(stranger));
+  kill(stranger, SIGKILL);
+  waitpid(stranger, nullptr, 0);
+}
+
+TEST_F(MemberTest, goes_by_its_slots_as_they_were_at_the_start) {
+  ASSERT_TRUE(wait_until(channel, [this] { return zygote() != 0; }));  // it has attached
+  channel.slot(0).member = 1;
+  channel.slot(1).member = 0;
+  channel.header().leader = {};
+  command(SlotCommand::spawn);
+  ASSERT_TRUE(wait_for_state(channel, 1, SlotState::serving));
+  kill(zygote(), SIGKILL);
+  ASSERT_TRUE(wait_for_state(channel, 1, SlotState::exited));
+  EXPECT_EQ(channel.slot(0).state, SlotState::vacant) << "another member's slot";
+}
+
+/// A leader in its own process, whose channel this one has attached.
+struct MemberOfTest : testing::Test {
+  pid_t leader = 0;
+  std::optional<Channel> channel;
+
+  void SetUp() override {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(pipe(ends.data()), 0);
+    leader = fork();
+    if (leader == 0) {
+      alarm(60);
+      Channel own = make_channel(1);
+      const int file = own.memory().file();
+      static_cast<void>(!write(ends[1], &file, sizeof file));
+      for (;;) pause();
+    }
+    int file = -1;
+    ASSERT_EQ(read(ends[0], &file, sizeof file), static_cast<ssize_t>(sizeof file));
+    for (const int end : ends) close(end);
+    channel.emplace(rankpool::host::SharedMemory::attach(leader, file));
+  }
+  void TearDown() override { reap(); }
+  void reap() {
+    if (leader > 0) kill(leader, SIGKILL);
+    if (leader > 0) waitpid(leader, nullptr, 0);
+    leader = 0;
+  }
+  void expect_alone() {
+    Zygote zygote = Zygote::fork_now(executor_main);
+    zygote.attach(id, channel->memory());
+    try {
+      serve_as_member(*channel, id, 0, zygote);
+      FAIL() << "served without a leader";
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find("leads this node"), std::string::npos) << error.what();
+    }
+  }
+};
+
+TEST_F(MemberOfTest, a_leader_that_is_gone_says_so) {
+  reap();
+  expect_alone();
+}
+
+TEST_F(MemberOfTest, a_leader_that_is_dead_but_not_reaped_says_so) {
+  kill(leader, SIGKILL);
+  siginfo_t end{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(leader), &end, WEXITED | WNOWAIT), 0);
+  expect_alone();
 }
 
 }  // namespace

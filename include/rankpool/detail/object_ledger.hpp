@@ -44,11 +44,15 @@ class RANKPOOL_API ObjectLedger {
     Pointer(ObjectLedger& ledger, Bytes ahead, const PointerClass* kind, FindClass find);
     Pointer(const Pointer&) = delete;
     Pointer& operator=(const Pointer&) = delete;
-    ~Pointer() { ledger_.last_ = object_; }
+    ~Pointer() {
+      ledger_.last_ = object_;
+      ledger_.pointer_ = outer_;
+    }
 
    private:
     friend class ObjectLedger;
     ObjectLedger& ledger_;
+    Pointer* outer_;
     std::size_t object_ = untracked;
   };
 

@@ -16,6 +16,7 @@
 
 #include <sys/resource.h>
 #include <unistd.h>
+#include <boost/serialization/split_member.hpp>
 
 namespace {
 
@@ -255,6 +256,36 @@ TEST(KeptMemory, of_a_call_whose_callable_does_not_fit_is_none) {
     EXPECT_TRUE(is_a<std::bad_alloc>(outcome.exception())) << outcome.error_text();
   }
   EXPECT_EQ(pool().apply(getpid), pid);
+}
+
+/// Loses what it has got of its memory when it does not get all.
+struct Leaking {
+  std::size_t bytes = 0;
+  char* first = nullptr;
+  char* second = nullptr;
+  template <class Archive>
+  void save(Archive& archive, unsigned /*version*/) const {
+    archive << bytes;
+  }
+  template <class Archive>
+  void load(Archive& archive, unsigned /*version*/) {
+    archive >> bytes;
+    use(first = new char[bytes]);
+    use(second = new char[bytes]);
+  }
+  BOOST_SERIALIZATION_SPLIT_MEMBER()
+};
+
+TEST(KeptMemory, of_a_callable_that_never_fits_ends_its_call) {
+  const auto task = [](const Leaking& with, int i) { return with.bytes + static_cast<std::size_t>(i); };
+  const Leaking state{limit / 3 * 2};
+  for (const int attempts : {1, 3}) {
+    for (const auto& outcome :
+         pool().map_outcomes(rankpool::bind(task, state), numbers(5), {.chunksize = 1, .max_attempts = attempts})) {
+      EXPECT_TRUE(is_a<std::bad_alloc>(outcome.exception())) << outcome.error_text();
+    }
+    EXPECT_EQ(pool().map(square, numbers(100)), squares(100));
+  }
 }
 
 TEST(KeptMemory, of_calls_that_were_served_before_does_not_harm_the_next) {
