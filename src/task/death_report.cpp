@@ -12,6 +12,8 @@
 
 #include <rankpool/errors.hpp>
 
+#include "task/backtrace.hpp"
+
 namespace rankpool::task {
 
 namespace {
