@@ -98,7 +98,9 @@ class Initializer {
 /// Options of a pool. Mirrors the arguments of `multiprocessing.Pool` and `ProcessPoolExecutor`. Where one is not
 /// given, its `RANKPOOL_...` variable counts; under MPI the root's options are everyone's.
 struct PoolOptions {
-  /// Runs in every executor before its first task. Python: `initializer`, with `bind` in place of `initargs`.
+  /// Runs in every executor before its first task. Killed by SIGKILL or SIGTERM in it, an executor is replaced, up to
+  /// five times in a row; what it throws, and any other end, breaks the pool (BrokenPool). Python: `initializer`, with
+  /// `bind` in place of `initargs`.
   Initializer initializer = {};
   /// How often a task whose executor died is tried in all; 0: 3 times. 1: at most once. Exceptions are never retried.
   Count max_attempts = {};

@@ -366,7 +366,7 @@ struct MemberOfTest : testing::Test {
       serve_as_member(*channel, id, 0, zygote);
       FAIL() << "served without a leader";
     } catch (const std::runtime_error& error) {
-      EXPECT_NE(std::string(error.what()).find("leads this node"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("hands out this node's work"), std::string::npos) << error.what();
     }
   }
 };
