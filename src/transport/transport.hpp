@@ -59,7 +59,7 @@ class Transport {
   bool flush(std::chrono::nanoseconds limit);
 
  private:
-  class Implementation;
+  struct Implementation;
   std::unique_ptr<Implementation> implementation_;
 };
 

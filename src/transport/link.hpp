@@ -1,0 +1,45 @@
+// What both directions of a Transport share: the communicator, how messages are marked, and what MPI's errors become.
+#pragma once
+
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+#include <mpi.h>
+#include <boost/mpi/communicator.hpp>
+#include <boost/mpi/exception.hpp>
+
+namespace rankpool::transport {
+
+// A message up to the part size travels whole; a longer one as a header (its size) and parts, which MPI keeps in order.
+enum Tag : int { tag_whole = 1, tag_header, tag_part };
+
+// Reused buffers stay within these bounds, so that one large call does not hold its memory for ever.
+inline constexpr std::size_t kept_buffers = 32;
+inline constexpr std::size_t kept_buffer_bytes = std::size_t{4} << 20;
+
+/// A communicator of the transport's own, where MPI's errors are exceptions that name the ranks.
+class Link {
+ public:
+  explicit Link(const boost::mpi::communicator& communicator)
+      : communicator_(communicator, boost::mpi::comm_duplicate), raw_(communicator_), rank_(communicator_.rank()) {
+    check(MPI_Comm_set_errhandler(raw_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank_);
+  }
+
+  [[nodiscard]] MPI_Comm raw() const { return raw_; }
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return communicator_.size(); }
+
+  void check(int error, const char* what, int peer) const {
+    if (error == MPI_SUCCESS) return;
+    throw std::runtime_error("MPI failed between rank " + std::to_string(rank_) + " and rank " + std::to_string(peer) +
+                             ": " + boost::mpi::exception(what, error).what());
+  }
+
+ private:
+  boost::mpi::communicator communicator_;
+  MPI_Comm raw_;
+  int rank_;
+};
+
+}  // namespace rankpool::transport

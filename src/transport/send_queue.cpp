@@ -1,0 +1,125 @@
+#include "transport/send_queue.hpp"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace rankpool::transport {
+
+SendQueue::SendQueue(const Link& link, TransportLimits limits)
+    : link_(link), limits_(limits), peers_(static_cast<std::size_t>(link.size())) {
+  if (limits_.part_bytes == 0 || limits_.sends_per_peer == 0) throw std::invalid_argument("a limit of 0");
+}
+
+SendQueue::~SendQueue() {
+  for (Send& send : sends_) leave_to_mpi(send);
+}
+
+// MPI may still read the memory of what has not completed, for it cannot be called back.
+void SendQueue::leave_to_mpi(Send& send) { new (std::nothrow) std::shared_ptr<Outgoing>(std::move(send.message)); }
+
+void SendQueue::send(int peer, std::vector<std::byte>&& message) {
+  if (peer < 0 || peer >= link_.size()) throw std::invalid_argument("no rank " + std::to_string(peer));
+  if (is_given_up(peer)) return;
+  auto outgoing = std::make_shared<Outgoing>();
+  outgoing->size = message.size();
+  outgoing->bytes = std::move(message);
+  peers_[static_cast<std::size_t>(peer)].waiting.push_back(std::move(outgoing));
+  post(peer);
+}
+
+std::vector<std::byte> SendQueue::buffer() {
+  if (spare_.empty()) return {};
+  std::vector<std::byte> taken = std::move(spare_.back());
+  spare_.pop_back();
+  return taken;
+}
+
+void SendQueue::progress() {
+  if (requests_.empty()) return;
+  completed_.resize(requests_.size());
+  int count = 0;
+  const int error = MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, completed_.data(),
+                                 MPI_STATUSES_IGNORE);
+  link_.check(error, "MPI_Testsome", sends_.front().peer);
+  if (count == MPI_UNDEFINED || count == 0) return;
+  std::sort(completed_.begin(), completed_.begin() + count);
+  std::vector<int> peers;
+  for (int i = count; i-- > 0;) {  // from the back, as removing moves the last one into the gap
+    const auto at = static_cast<std::size_t>(completed_[static_cast<std::size_t>(i)]);
+    peers.push_back(sends_[at].peer);
+    finish_send(at);
+  }
+  for (const int peer : peers) post(peer);
+}
+
+void SendQueue::give_up(int peer) {
+  Peer& lost = peers_[static_cast<std::size_t>(peer)];
+  lost.given_up = true;
+  lost.waiting.clear();
+  for (std::size_t at = sends_.size(); at-- > 0;) {
+    if (sends_[at].peer != peer) continue;
+    leave_to_mpi(sends_[at]);
+    remove_send(at);
+  }
+}
+
+void SendQueue::post(int peer) {
+  Peer& state = peers_[static_cast<std::size_t>(peer)];
+  while (!state.waiting.empty() && state.sends < limits_.sends_per_peer) {
+    const std::shared_ptr<Outgoing> message = state.waiting.front();
+    post_part(peer, message);
+    if (message->all_posted(limits_.part_bytes)) state.waiting.pop_front();
+  }
+}
+
+void SendQueue::post_part(int peer, const std::shared_ptr<Outgoing>& message) {
+  const std::size_t size = message->size;
+  if (size <= limits_.part_bytes) {
+    message->posted = size;
+    return isend(peer, message, message->bytes.data(), size, tag_whole);
+  }
+  if (!message->header_posted) {
+    message->header_posted = true;
+    return isend(peer, message, &message->size, sizeof message->size, tag_header);
+  }
+  const std::size_t start = message->posted;
+  const std::size_t part = std::min(limits_.part_bytes, size - start);
+  message->posted += part;
+  isend(peer, message, message->bytes.data() + start, part, tag_part);
+}
+
+void SendQueue::isend(int peer, const std::shared_ptr<Outgoing>& message, const void* data, std::size_t size, Tag tag) {
+  requests_.push_back(MPI_REQUEST_NULL);
+  sends_.push_back({.peer = peer, .message = message});
+  link_.check(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, peer, tag, link_.raw(), &requests_.back()), "MPI_Isend",
+              peer);
+  ++peers_[static_cast<std::size_t>(peer)].sends;
+  int done = 0;  // small messages are done at once
+  link_.check(MPI_Test(&requests_.back(), &done, MPI_STATUS_IGNORE), "MPI_Test", peer);
+  if (done != 0) finish_send(requests_.size() - 1);
+}
+
+void SendQueue::finish_send(std::size_t at) {
+  --peers_[static_cast<std::size_t>(sends_[at].peer)].sends;
+  const std::shared_ptr<Outgoing> message = std::move(sends_[at].message);
+  remove_send(at);
+  if (message->size <= limits_.part_bytes) recycle(std::move(message->bytes));
+}
+
+void SendQueue::remove_send(std::size_t at) {
+  sends_[at] = std::move(sends_.back());
+  sends_.pop_back();
+  requests_[at] = requests_.back();
+  requests_.pop_back();
+}
+
+void SendQueue::recycle(std::vector<std::byte>&& bytes) {
+  if (spare_.size() >= kept_buffers || bytes.capacity() > kept_buffer_bytes) return;
+  bytes.clear();
+  spare_.push_back(std::move(bytes));
+}
+
+}  // namespace rankpool::transport

@@ -1,0 +1,70 @@
+// Messages on their way to other ranks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "transport/link.hpp"
+#include "transport/transport.hpp"
+
+namespace rankpool::transport {
+
+/// As Transport has it.
+class SendQueue {
+ public:
+  SendQueue(const Link& link, TransportLimits limits);
+  SendQueue(const SendQueue&) = delete;
+  SendQueue& operator=(const SendQueue&) = delete;
+  ~SendQueue();
+
+  void send(int peer, std::vector<std::byte>&& message);
+  std::vector<std::byte> buffer();
+  void progress();
+  [[nodiscard]] bool all_sent() const { return requests_.empty(); }
+  void give_up(int peer);
+  [[nodiscard]] bool is_given_up(int peer) const { return peers_[static_cast<std::size_t>(peer)].given_up; }
+
+ private:
+  struct Outgoing {
+    std::vector<std::byte> bytes;
+    std::uint64_t size = 0;  ///< of the whole message; `bytes` may be recycled once they are sent
+    std::size_t posted = 0;  ///< bytes given to MPI
+    bool header_posted = false;
+
+    [[nodiscard]] bool all_posted(std::size_t part_bytes) const {
+      return posted == size && (size <= part_bytes || header_posted);
+    }
+  };
+
+  struct Peer {
+    std::deque<std::shared_ptr<Outgoing>> waiting;
+    std::size_t sends = 0;  ///< MPI sends in flight
+    bool given_up = false;
+  };
+
+  struct Send {
+    int peer = 0;
+    std::shared_ptr<Outgoing> message;
+  };
+
+  static void leave_to_mpi(Send& send);
+  void post(int peer);
+  void post_part(int peer, const std::shared_ptr<Outgoing>& message);
+  void isend(int peer, const std::shared_ptr<Outgoing>& message, const void* data, std::size_t size, Tag tag);
+  void finish_send(std::size_t at);
+  void remove_send(std::size_t at);
+  void recycle(std::vector<std::byte>&& bytes);
+
+  const Link& link_;
+  TransportLimits limits_;
+  std::vector<Peer> peers_;
+  std::vector<MPI_Request> requests_;  ///< of sends_, in the same order
+  std::vector<Send> sends_;
+  std::vector<int> completed_;
+  std::vector<std::vector<std::byte>> spare_;
+};
+
+}  // namespace rankpool::transport
