@@ -203,7 +203,8 @@ void Engine::initializer_failed(host::Place place, detail::Bytes image) {
   const std::exception_ptr error = task::rebuild(
       image, {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = 0, .attempt = 1});
   const bool lacked_memory = is_a<std::bad_alloc>(error);
-  break_pool("the initializer failed: " + detail::text_of(error) +
+  break_pool("the initializer failed on " + host_name(place.rank) + " (rank " + std::to_string(place.rank) + ", slot " +
+             std::to_string(place.slot) + "): " + detail::text_of(error) +
              (lacked_memory ? task::memory_limit_text(options_.memory_limit) : ""));
 }
 
