@@ -126,8 +126,12 @@ TEST(Stopped, master_finds_all_tasks_done) {
   expect_each_once(map_while({.max_attempts = 1, .task_timeout = 1s}, stop_this));
 }
 
+/// Nor is a zygote still busy with one that it has just forked.
 bool all_are_there() {
-  return eventually([] { return executors().size() == static_cast<std::size_t>(pool().processes()); });
+  return eventually([] {
+    return executors().size() == static_cast<std::size_t>(pool().processes()) &&
+           std::ranges::all_of(zygotes(), [](int pid) { return state_of(pid) == 'S'; });
+  });
 }
 
 /// Lets the children go on when `is_time`, or when the time to wait for that is over.
