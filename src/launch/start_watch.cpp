@@ -138,7 +138,7 @@ class Ranks {
                    " was killed or ended before all ranks had come to the pool, so the job ends. A rank that ended by "
                    "itself has said why, or has left main() before rankpool::run()\n"
             << std::flush;
-  note_status(EXIT_FAILURE);
+  note_end_of_job(EXIT_FAILURE);
   ranks.kill_others();
   if (!ranks.are_all_here() && boost::mpi::environment::initialized()) boost::mpi::environment::abort(EXIT_FAILURE);
   _exit(EXIT_FAILURE);

@@ -25,6 +25,7 @@ struct Note {
 
 /// Where there is one. Not destroyed: exit() may need it to the very end.
 const Note* note = nullptr;
+bool note_is_own = false;  ///< this is rank 0
 
 bool is_rank_0() {
   std::optional<std::string> rank = look_up("OMPI_COMM_WORLD_RANK");
@@ -38,7 +39,8 @@ bool is_rank_0() {
   if (!path) return false;
   unsetenv(variable);
   note = new Note{*path, {}};  // NOLINT(cppcoreguidelines-owning-memory)
-  return is_rank_0() && on_exit([](int status, void*) { note_status(status); }, nullptr) == 0;
+  note_is_own = is_rank_0();
+  return note_is_own && on_exit([](int status, void*) { note_status(status); }, nullptr) == 0;
 }();
 
 /// A launcher's file has no name any more, and nothing in it yet. On another machine, the path may lead to anything.
@@ -51,6 +53,10 @@ bool is_blank_note(int file) {
 }  // namespace
 
 void note_status(int status) {
+  if (note_is_own) note_end_of_job(status);
+}
+
+void note_end_of_job(int status) {
   if (note == nullptr || !note->home.is_here()) return;
   constexpr int exit_status_bits = 0xff;
   const std::string text = std::to_string(status & exit_status_bits) + "\n";

@@ -6,7 +6,10 @@
 
 namespace rankpool::launch {
 
-/// Writes it now, unless there is one: for a process that is to end without exit(), or that ends the whole job.
+/// Writes rank 0's status now, unless there is one: for a process that is to end without exit(). Others write nothing.
 void note_status(int status);
+
+/// The same for any rank, which ends all the others.
+void note_end_of_job(int status);
 
 }  // namespace rankpool::launch
