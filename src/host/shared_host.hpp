@@ -171,7 +171,7 @@ class SharedHost final : public Host {
   void retry_missing(HostListener& listener);
   void report_executors(HostListener& listener);
 
-  // The end (shared_host_breaking.cpp, shared_host_end.cpp).
+  // The end (shared_host_end.cpp).
   [[nodiscard]] bool has_broken_down();
   void end(Ending ending);
   void ring_everyone();

@@ -21,11 +21,11 @@ constexpr const char* variable = "RANKPOOL_STATUS_FILE";
 struct Note {
   std::string path;
   detail::HomeProcess home;  // a child that the program forks exits, too
+  bool of_rank_0 = false;
 };
 
 /// Where there is one. Not destroyed: exit() may need it to the very end.
 const Note* note = nullptr;
-bool note_is_own = false;  ///< this is rank 0
 
 bool is_rank_0() {
   std::optional<std::string> rank = look_up("OMPI_COMM_WORLD_RANK");
@@ -38,9 +38,8 @@ bool is_rank_0() {
   const std::optional<std::string> path = look_up(variable);
   if (!path) return false;
   unsetenv(variable);
-  note = new Note{*path, {}};  // NOLINT(cppcoreguidelines-owning-memory)
-  note_is_own = is_rank_0();
-  return note_is_own && on_exit([](int status, void*) { note_status(status); }, nullptr) == 0;
+  note = new Note{*path, {}, is_rank_0()};  // NOLINT(cppcoreguidelines-owning-memory)
+  return note->of_rank_0 && on_exit([](int status, void*) { note_status(status); }, nullptr) == 0;
 }();
 
 /// A launcher's file has no name any more, and nothing in it yet. On another machine, the path may lead to anything.
@@ -53,7 +52,7 @@ bool is_blank_note(int file) {
 }  // namespace
 
 void note_status(int status) {
-  if (note_is_own) note_end_of_job(status);
+  if (note != nullptr && note->of_rank_0) note_end_of_job(status);
 }
 
 void note_end_of_job(int status) {

@@ -1,9 +1,8 @@
 // The messages between the master and the leader rank of each other node.
 //
 //   master ──► leader   OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop
-//   leader ──► master   Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
-//   RankLost,
-//                       Broken, Stopped
+//   leader ──► master   Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed,
+//                       Executors, RankLost, Broken, Stopped
 //
 // Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
 // the machine's own byte order: all ranks run the same executable.
