@@ -19,6 +19,8 @@ struct HeaderCopy {
   std::uint64_t bytes = 0;
   std::uint64_t block = 0;
   std::int64_t nanoseconds = 0;
+
+  bool operator==(const HeaderCopy&) const = default;
 };
 
 HeaderCopy copy_header(const OutboxView& outbox, std::uint64_t position) {
@@ -31,7 +33,7 @@ HeaderCopy copy_header(const OutboxView& outbox, std::uint64_t position) {
                         .bytes = header.bytes,
                         .block = header.block,
                         .nanoseconds = header.nanoseconds};
-  std::atomic_signal_fence(std::memory_order_seq_cst);  // nothing is read a second time once it has been checked
+  std::atomic_thread_fence(std::memory_order_acquire);  // nothing is read a second time once it has been checked
   return copy;
 }
 
@@ -103,7 +105,7 @@ void fill(Record& record, const HeaderCopy& header, detail::Bytes payload, std::
 
 }  // namespace
 
-Reading read_record(const OutboxView& outbox, std::uint64_t tail, Record& record) {
+Reading RecordReader::read(const OutboxView& outbox, std::uint64_t tail, Record& record) {
   if (!are_positions(outbox, tail)) return Reading::nonsense;
   for (std::uint64_t position = outbox.head; position != tail;) {
     const std::uint64_t published = tail - position;
@@ -119,7 +121,15 @@ Reading read_record(const OutboxView& outbox, std::uint64_t tail, Record& record
     }
     const auto room = payload_room(outbox, header, position, published);
     if (!room || header.bytes > room->size() || !makes_sense(header)) return Reading::nonsense;
-    fill(record, header, room->first(header.bytes), position);
+    detail::Bytes payload = room->first(header.bytes);
+    if (header.block == 0) {
+      if (header.bytes > max_inline_bytes) return Reading::nonsense;
+      std::memcpy(copy_.get(), payload.data(), payload.size());
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (copy_header(outbox, position) != header) return Reading::nonsense;
+      payload = {copy_.get(), payload.size()};
+    }
+    fill(record, header, payload, position);
     return Reading::record;
   }
   return Reading::nothing;

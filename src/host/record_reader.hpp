@@ -1,9 +1,11 @@
 // Reading an executor's outbox. A task that writes where it must not may have left anything there, and may go on
-// writing while it is read: a header is copied before it is looked at, and nothing is believed that does not fit.
+// writing while it is read: a record is copied out of the ring before it is looked at, its header twice, so that what
+// is written over it front to back while it is copied is noticed; and nothing is believed that does not fit.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include <rankpool/detail/call.hpp>
@@ -20,7 +22,7 @@ struct OutboxView {
   std::uint64_t head = 0;  ///< read up to here
 };
 
-/// A record as copied out of the ring. Its payload is still where the executor put it.
+/// A record as read.
 struct Record {
   RecordKind kind = RecordKind::padding;
   std::uint64_t lot = 0;
@@ -28,8 +30,8 @@ struct Record {
   std::uint64_t count = 0;  ///< 0: nothing but a block comes back
   std::int64_t nanoseconds = 0;
   std::uint64_t block = 0;  ///< one of those lent; 0: the payload is in the ring
-  detail::Bytes payload;
-  std::uint64_t end = 0;  ///< ring position behind it
+  detail::Bytes payload;    ///< in the reader's memory; of a block or of the dead, where the executor put it
+  std::uint64_t end = 0;    ///< ring position behind it
 };
 
 enum class Reading {
@@ -39,10 +41,19 @@ enum class Reading {
 };
 
 /// Reads the first record between the head and `tail`, which the executor says it has published.
-[[nodiscard]] Reading read_record(const OutboxView& outbox, std::uint64_t tail, Record& record);
+class RecordReader {
+ public:
+  /// @param record its payload stands until the next read.
+  [[nodiscard]] Reading read(const OutboxView& outbox, std::uint64_t tail, Record& record);
+
+ private:
+  /// Of a payload in the ring. Pages that no payload reaches are never touched.
+  std::unique_ptr<std::byte[]> copy_ = std::make_unique_for_overwrite<std::byte[]>(max_inline_bytes);
+};
 
 /// Reads what a dead executor had finished of the run it was writing behind `tail`: each result of it is whole.
 /// @param open_run as in ExecutorSlot.
+/// @param record its payload is where the executor put it.
 [[nodiscard]] Reading read_open_run(const OutboxView& outbox, std::uint64_t tail, std::uint64_t open_run,
                                     Record& record);
 

@@ -168,7 +168,7 @@ void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   if (executor.head.load(std::memory_order_relaxed) != known.head) disbelieve(slot);
   while (known.sense == Sense::sound) {
     Record record;
-    const Reading reading = read_record(outbox(slot), tail, record);
+    const Reading reading = reader_.read(outbox(slot), tail, record);
     if (reading == Reading::nothing) break;
     if (reading == Reading::nonsense || !deliver(slot, record, listener)) return disbelieve(slot);
     known.head = record.end;

@@ -184,6 +184,7 @@ class SharedHost final : public Host {
   Channel channel_;
   Arena arena_;
   LotBoard board_;
+  RecordReader reader_;
   Life life_ = Life::running;
   std::string broken_because_;
   std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images

@@ -35,7 +35,7 @@ void check(const host::Record& record, const host::OutboxView& outbox, std::uint
   require(record.kind == host::RecordKind::results || record.kind == host::RecordKind::failure,
           "a record is of a kind that is delivered");
   if (record.block == 0) {
-    require(lies_in(record.payload, outbox.ring, outbox_bytes), "a payload lies in the ring");
+    require(record.payload.size() <= outbox_bytes, "a payload fits the ring");
     require(record.count != 0, "a record without a block tells of tasks");
   } else {
     const auto lent = std::ranges::find(outbox.lent, record.block, &host::LentBlock::offset);
@@ -89,10 +89,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Written last_block(channel.block(1), first_of(lent, channel.lent[1].bytes));
 
   host::OutboxView outbox{channel.ring(), channel.memory.get(), channel.lent, head};
+  static host::RecordReader reader;
   host::Record record;
   auto reading = host::Reading::record;
   std::uint64_t records = 0;
-  while ((reading = host::read_record(outbox, tail, record)) == host::Reading::record) {
+  while ((reading = reader.read(outbox, tail, record)) == host::Reading::record) {
     check(record, outbox, tail);
     outbox.head = record.end;
     require(++records <= outbox_bytes / sizeof(host::RecordHeader), "an outbox holds no endless records");
