@@ -10,10 +10,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 labels=(-L '^ci$')
+long=
 purposes=(build test fuzz docs)
 case "${1:-}" in
   '') ;;
   --long)
+    long=yes
     labels=()
     ;;
   *) echo "usage: $0 [--long]" >&2; exit 2 ;;
@@ -93,22 +95,34 @@ build_and_run() {  # <preset> <option for ctest>...
   check "configure $1" cmake --preset "$1" && check "build $1" cmake --build --preset "$1" && run_ctest "$@"
 }
 
-# Not the whole preset, which takes minutes to build.
-run_threads_under_tsan() {
-  local programs=(calls_test chaos_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test
-    seat_test stopped_test stream_buffer_test streams_test terminate_test threads_test waiting_test)
-  local names
-  names=$(IFS='|' && echo "${programs[*]}")
-  check 'configure tsan' cmake --preset tsan && check 'build tsan' cmake --build --preset tsan --target "${programs[@]}" &&
-    run_ctest tsan -R "^(unit|pool|faults)\\.($names)(\\.alone)?\$"
+# Building all of them takes minutes: without --long, those that reach most of the memory, and those with most threads.
+asan_programs=(codec_test damaged_image_test damaged_values_test exception_image_test future_test inline_host_test
+  last_words_test piece_builder_test record_reader_test result_stream_test scheduler_test stderr_tail_test
+  stream_buffer_test wire_test zygote_test calls_test callables_test crash_matrix_test crashes_test futures_test
+  life_cycle_test lifetimes_test pool_errors_test serialization_test streams_test threads_test types_test
+  worker_lost_test chaos_test terminate_test)
+tsan_programs=(calls_test chaos_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test
+  seat_test stopped_test stream_buffer_test streams_test terminate_test threads_test waiting_test)
+
+run_programs() {  # <preset> <program>...
+  local preset=$1 names
+  shift
+  names=$(IFS='|' && echo "$*")
+  check "configure $preset" cmake --preset "$preset" && check "build $preset" cmake --build --preset "$preset" --target "$@" &&
+    run_ctest "$preset" -R "^(unit|pool|faults)\\.($names)(\\.alone)?\$"
 }
 
 if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then
   check 'clang-format' check_format
   check 'documentation' bash scripts/docs.sh
   build_and_run dev "${labels[@]}"
-  build_and_run asan "${labels[@]}"
-  run_threads_under_tsan
+  if [ -n "$long" ]; then
+    build_and_run asan
+    build_and_run tsan
+  else
+    run_programs asan "${asan_programs[@]}"
+    run_programs tsan "${tsan_programs[@]}"
+  fi
   build_and_run fuzz "${labels[@]}"
 fi
 
