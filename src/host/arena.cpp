@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <iterator>
 #include <system_error>
+#include <utility>
 
 namespace rankpool::host {
 namespace {
@@ -13,6 +14,8 @@ constexpr std::size_t page = 4096;
 constexpr std::size_t growth_step = std::size_t{1} << 20U;
 // More free memory than this at the end goes back to the system; less is recycled while warm.
 constexpr std::size_t keep_limit = std::size_t{32} << 20U;
+// The blocks of a call of one short task are a page each: they are found without a search.
+constexpr std::size_t most_free_pages = 64;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -23,16 +26,44 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) { return (by
 
 }  // namespace
 
-Arena::Arena(SharedMemory& memory, std::uint64_t begin) : memory_(memory), top_(round_up(begin, page)) {}
+Arena::Arena(SharedMemory& memory, std::uint64_t begin) : memory_(memory), begin_(round_up(begin, page)), top_(begin_) {
+  free_pages_.reserve(most_free_pages);
+}
+
+std::size_t Arena::page_number(std::uint64_t offset) const { return (offset - begin_) / page; }
 
 std::uint64_t Arena::allocate(std::size_t bytes) {
   if (bytes > memory_.size()) throw_used_up();  // before the rounding, which could overflow
   bytes = round_up(std::max<std::size_t>(bytes, 1), page);
-  // First fit by address: what was used last at the low end is still in the cache.
-  const auto fits = std::ranges::find_if(free_, [bytes](const auto& extent) { return extent.second >= bytes; });
-  const std::uint64_t offset = fits != free_.end() ? take(fits, bytes) : grow(bytes);
-  used_.emplace(offset, bytes);
+  std::uint64_t offset = 0;
+  if (bytes == page && !free_pages_.empty()) {
+    offset = free_pages_.back();
+    free_pages_.pop_back();
+  } else {
+    offset = allocate_extent(bytes);
+  }
+  pages_of_block_[page_number(offset)] = static_cast<std::uint32_t>(bytes / page);
+  ++blocks_;
   return offset;
+}
+
+std::uint64_t Arena::allocate_extent(std::size_t bytes) {
+  // First fit by address: what was used last at the low end is still in the cache.
+  const auto fitting = [&] {
+    return std::ranges::find_if(free_, [bytes](const auto& extent) { return extent.second >= bytes; });
+  };
+  auto fits = fitting();
+  if (fits == free_.end() && !free_pages_.empty()) {
+    coalesce_pages();
+    fits = fitting();
+  }
+  return fits != free_.end() ? take(fits, bytes) : grow(bytes);
+}
+
+/// Single pages may part what would be one extent.
+void Arena::coalesce_pages() {
+  for (const std::uint64_t offset : free_pages_) add_free(offset, page);
+  free_pages_.clear();
 }
 
 std::uint64_t Arena::take(std::map<std::uint64_t, std::size_t>::iterator extent, std::size_t bytes) {
@@ -46,6 +77,7 @@ std::uint64_t Arena::grow(std::size_t bytes) {
   const std::uint64_t offset = top_;
   if (bytes > memory_.size() - top_) throw_used_up();
   const std::size_t step = std::min<std::size_t>(std::max(bytes, growth_step), memory_.size() - top_);
+  pages_of_block_.resize(page_number(offset + step));
   memory_.commit(offset, step);
   top_ += step;
   if (step > bytes) add_free(offset + bytes, step - bytes);
@@ -53,11 +85,16 @@ std::uint64_t Arena::grow(std::size_t bytes) {
 }
 
 void Arena::release(std::uint64_t offset) noexcept {
-  const auto block = used_.find(offset);
-  if (block == used_.end()) return;
-  const std::size_t bytes = block->second;
-  used_.erase(block);
-  add_free(offset, bytes);
+  if (offset < begin_ || offset >= top_ || offset % page != 0) return;
+  const std::size_t pages = std::exchange(pages_of_block_[page_number(offset)], 0);
+  if (pages == 0) return;
+  --blocks_;
+  if (pages == 1 && free_pages_.size() < most_free_pages) {
+    free_pages_.push_back(offset);
+    return;
+  }
+  if (top_ - begin_ > keep_limit) coalesce_pages();  // one may stand between the free memory and the end
+  add_free(offset, pages * page);
   trim();
 }
 

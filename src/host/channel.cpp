@@ -128,7 +128,7 @@ void Channel::note_for_leader() noexcept {
 }
 
 void Channel::ring_leader() noexcept {
-  header_->attention.store(1, std::memory_order_seq_cst);
+  note_for_leader();
   if (header_->sleeping.load(std::memory_order_seq_cst) != 0) header_->bell.ring();
 }
 

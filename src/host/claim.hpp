@@ -127,10 +127,11 @@ class Claimer {
     return std::max<std::uint64_t>(1, scheduler::next_chunk(policy, next, end));
   }
 
-  /// Its last chunk is claimed: spares the others the look, and lets the leader post the next lot in time.
+  /// Its last chunk is claimed: spares the others the look. A leader that sleeps may have to post the next lot; one
+  /// that is awake hears of it by the results.
   void announce_exhausted(std::uint32_t i) {
     channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << i), std::memory_order_seq_cst);
-    channel_.ring_leader();
+    if (channel_.header().sleeping.load(std::memory_order_relaxed) != 0) channel_.ring_leader();
   }
 
   Channel& channel_;

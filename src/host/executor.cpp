@@ -1,5 +1,6 @@
 #include "host/executor.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -65,7 +66,7 @@ void Executor::serve() {
   channel_.ring_leader();
   const auto measured = [this](std::uint64_t call) {
     for (const auto& loaded : calls_) {
-      if (loaded->id() == call) return loaded->timer.tasks();
+      if (loaded.id() == call) return loaded.timer.tasks();
     }
     return std::uint64_t{0};
   };
@@ -88,8 +89,12 @@ bool Executor::initialize() {
   if (offset == 0) return true;
   results_.begin(no_lot, 0, 0);
   try {
-    const auto initializer = make_call(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));
-    initializer->run({.count = 1, .results = &results_});
+    try {
+      const LoadedCall initializer(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));
+      initializer.run({.count = 1, .results = &results_});
+    } catch (const BinaryMismatch& mismatch) {
+      throw_mismatch(mismatch);
+    }
   } catch (...) {
     const auto image = task::capture_current_exception();
     results_.fail_with({image.data(), image.size()});
@@ -153,24 +158,23 @@ void Executor::fail_chunk(const ClaimedChunk& chunk) {
 }
 
 LoadedCall& Executor::load(std::uint64_t call, const CallHeader& image) {
-  for (auto it = calls_.begin(); it != calls_.end(); ++it) {
-    if ((*it)->id() != call) continue;
-    calls_.splice(calls_.begin(), calls_, it);
-    return *calls_.front();
+  const auto known = std::ranges::find(calls_, call, &LoadedCall::id);
+  if (known != calls_.end()) {
+    calls_.splice(calls_.begin(), calls_, known);
+    return *known;
   }
   if (calls_.size() == kept_calls) calls_.pop_back();
-  calls_.push_front(make_call(call, image));
-  return *calls_.front();
+  try {
+    return calls_.emplace_front(call, image);
+  } catch (const BinaryMismatch& mismatch) {
+    throw_mismatch(mismatch);
+  }
 }
 
-std::unique_ptr<LoadedCall> Executor::make_call(std::uint64_t call, const CallHeader& image) const {
-  try {
-    return std::make_unique<LoadedCall>(call, image);
-  } catch (const BinaryMismatch& mismatch) {
-    throw BinaryMismatch("rankpool: rank " + std::to_string(channel_.rank(slot_number_)) + " on " +
-                         channel_.header().settings.host.data() + ": " +
-                         std::string(support::without_prefix(mismatch.what())));
-  }
+void Executor::throw_mismatch(const BinaryMismatch& mismatch) const {
+  throw BinaryMismatch("rankpool: rank " + std::to_string(channel_.rank(slot_number_)) + " on " +
+                       channel_.header().settings.host.data() + ": " +
+                       std::string(support::without_prefix(mismatch.what())));
 }
 
 bool Executor::sees_work() const {

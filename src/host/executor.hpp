@@ -3,15 +3,17 @@
 
 #include <cstdint>
 #include <list>
-#include <memory>
+#include <memory_resource>
 
 #include <rankpool/detail/call.hpp>
+#include <rankpool/errors.hpp>
 
 #include "host/channel.hpp"
 #include "host/claim.hpp"
 #include "host/lot.hpp"
 #include "host/outbox.hpp"
 #include "scheduler/chunking.hpp"
+#include "support/node_recycler.hpp"
 
 namespace rankpool::host {
 
@@ -49,8 +51,8 @@ class Executor {
   void run_chunk(LoadedCall& call);
   void fail_chunk(const ClaimedChunk& chunk);
   LoadedCall& load(std::uint64_t call, const CallHeader& image);
-  /// Throws what LoadedCall does; BinaryMismatch names this rank and its host.
-  std::unique_ptr<LoadedCall> make_call(std::uint64_t call, const CallHeader& image) const;
+  /// What its module's lack is called where several ranks might lack it.
+  [[noreturn]] void throw_mismatch(const BinaryMismatch& mismatch) const;
   void wait_for_work();
   bool spin_for_work();
   bool look_for_work();
@@ -62,9 +64,10 @@ class Executor {
   ExecutorSlot& slot_;
   OutboxWriter results_;
   Claimer claimer_;
-  std::list<std::unique_ptr<LoadedCall>> calls_;  ///< the last used first
-  std::uint64_t tasks_left_;                      ///< until it retires
-  bool has_run_ = false;                          ///< a chunk, to its end
+  support::NodeRecycler nodes_;
+  std::pmr::list<LoadedCall> calls_{&nodes_};  ///< the last used first
+  std::uint64_t tasks_left_;                   ///< until it retires
+  bool has_run_ = false;                       ///< a chunk, to its end
 };
 
 /// What a forked executor does; the zygote calls it.

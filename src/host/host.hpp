@@ -44,6 +44,8 @@ class Host {
   virtual bool poll(HostListener& listener) = 0;
   /// Sleeps until there may be something to poll, ring() is called or `timeout` is over.
   virtual void wait(std::chrono::nanoseconds timeout) = 0;
+  /// Whether a CPU of the node has nothing to do: looking for messages without a pause then costs no task its time.
+  [[nodiscard]] virtual bool has_idle_cpu() = 0;
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
 

@@ -34,6 +34,7 @@ class InlineHost final : public Host {
   bool poll(HostListener& listener) override;
   /// Runs a chunk if there is one, and sleeps otherwise.
   void wait(std::chrono::nanoseconds timeout) override;
+  [[nodiscard]] bool has_idle_cpu() override { return false; }
   void ring() noexcept override;
   void break_down(const std::string&) override {}  // it leads no node, and can't lose one
   void shut_down() override {}

@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 #include <rankpool/detail/call.hpp>
 #include <rankpool/detail/code_address.hpp>
@@ -25,9 +26,9 @@ inline constexpr LotId no_lot = ~LotId{0};
 /// A call as every host that works on it needs to know it; sent once per call and host.
 struct CallImage {
   CallId id = 0;
-  detail::CodeAddress kernel;       ///< of a detail::Kernel object
-  std::vector<std::byte> callable;  ///< encoded state of the callable
-  std::uint64_t input_stride = 0;   ///< bytes per encoded task, or detail::variable_stride
+  detail::CodeAddress kernel;                              ///< of a detail::Kernel object
+  boost::container::small_vector<std::byte, 64> callable;  ///< encoded state of the callable
+  std::uint64_t input_stride = 0;                          ///< bytes per encoded task, or detail::variable_stride
   Schedule schedule = Schedule::automatic;
   std::uint64_t chunksize = 0;               ///< 0: automatic
   std::chrono::nanoseconds task_timeout{0};  ///< time one task may take; 0: no limit

@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <memory_resource>
 #include <optional>
 #include <unordered_map>
 
 #include "host/channel.hpp"
 #include "host/lot_book.hpp"
+#include "support/node_recycler.hpp"
 
 namespace rankpool::host {
 
@@ -50,7 +52,8 @@ class LotBoard {
 
   Channel& channel_;
   std::array<std::optional<LotAccount>, max_lots> accounts_;
-  std::unordered_map<LotId, std::uint32_t> slots_;
+  support::NodeRecycler nodes_;
+  std::pmr::unordered_map<LotId, std::uint32_t> slots_{&nodes_};
   std::deque<Waiting> waiting_;
   std::uint32_t next_slot_ = 0;
 };

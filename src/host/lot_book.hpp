@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 #include "host/lot.hpp"
 
@@ -76,7 +77,7 @@ class LotAccount {
   }
 
   Lot lot_;
-  std::vector<std::uint64_t> settled_;
+  boost::container::small_vector<std::uint64_t, 4> settled_;
   std::uint64_t outstanding_ = 0;
 };
 

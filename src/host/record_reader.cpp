@@ -124,10 +124,11 @@ Reading RecordReader::read(const OutboxView& outbox, std::uint64_t tail, Record&
     detail::Bytes payload = room->first(header.bytes);
     if (header.block == 0) {
       if (header.bytes > max_inline_bytes) return Reading::nonsense;
-      std::memcpy(copy_.get(), payload.data(), payload.size());
+      copy_.clear();
+      copy_.append(payload.data(), payload.size());
       std::atomic_thread_fence(std::memory_order_acquire);
       if (copy_header(outbox, position) != header) return Reading::nonsense;
-      payload = {copy_.get(), payload.size()};
+      payload = copy_.bytes();
     }
     fill(record, header, payload, position);
     return Reading::record;

@@ -5,9 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
+#include <rankpool/detail/byte_buffer.hpp>
 #include <rankpool/detail/call.hpp>
 
 #include "host/record.hpp"
@@ -47,8 +47,7 @@ class RecordReader {
   [[nodiscard]] Reading read(const OutboxView& outbox, std::uint64_t tail, Record& record);
 
  private:
-  /// Of a payload in the ring. Pages that no payload reaches are never touched.
-  std::unique_ptr<std::byte[]> copy_ = std::make_unique_for_overwrite<std::byte[]>(max_inline_bytes);
+  detail::ByteBuffer copy_;  ///< of a payload in the ring
 };
 
 /// Reads what a dead executor had finished of the run it was writing behind `tail`: each result of it is whole.

@@ -161,6 +161,13 @@ bool SharedHost::spinning_pays() {
   return channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
 }
 
+bool SharedHost::has_idle_cpu() {
+  auto& header = channel_.header();
+  const std::uint32_t slots = channel_.slots();
+  const bool any_idle = slots == 0 || header.spinners.size(slots) + header.sleepers.size(slots) != 0;
+  return any_idle && spinning_pays();
+}
+
 void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   Executor& known = executors_[slot];

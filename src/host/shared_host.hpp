@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -22,6 +23,7 @@
 #include "host/task_watch.hpp"
 #include "host/zygote.hpp"
 #include "support/interval.hpp"
+#include "support/node_recycler.hpp"
 
 namespace rankpool::host {
 
@@ -60,6 +62,7 @@ class SharedHost final : public Host {
   [[nodiscard]] bool has_begun(LotId lot) const override { return board_.has_begun(lot); }
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
+  [[nodiscard]] bool has_idle_cpu() override;
   void ring() noexcept override { channel_.ring_leader(); }
   void break_down(const std::string& reason) override;
   void shut_down() override;
@@ -187,7 +190,8 @@ class SharedHost final : public Host {
   RecordReader reader_;
   Life life_ = Life::running;
   std::string broken_because_;
-  std::unordered_map<CallId, std::uint64_t> calls_;  ///< offsets of their images
+  support::NodeRecycler nodes_;
+  std::pmr::unordered_map<CallId, std::uint64_t> calls_{&nodes_};  ///< offsets of their images
   std::vector<Executor> executors_;
   TaskWatch watch_;
   StartRetry retry_;

@@ -25,7 +25,7 @@ std::uint64_t choose(const Count& option, const char* name, const std::optional<
 host::CallImage image_of(const Initializer& initializer) {
   host::CallImage image;
   image.kernel = detail::address_of(initializer.kernel());
-  image.callable = initializer.callable();
+  image.callable.assign(initializer.callable().begin(), initializer.callable().end());
   return image;
 }
 

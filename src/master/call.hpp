@@ -6,6 +6,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -43,6 +44,8 @@ struct Call {
     ended
   };
 
+  explicit Call(std::pmr::memory_resource* nodes) : pieces(nodes), deaths(nodes), informed(nodes) {}
+
   host::CallImage image;
   std::string_view what;
   std::uint32_t max_attempts = 0;
@@ -57,12 +60,12 @@ struct Call {
   std::uint64_t tasks = 0;                    ///< drawn
   std::uint64_t bytes = 0;                    ///< the same, encoded
   std::uint64_t settled = 0;
-  std::map<std::uint64_t, KeptPiece> pieces;  ///< by first task
-  std::map<std::uint64_t, Death> deaths;      ///< the last one of each task that was or is to be tried again
-  std::set<scheduler::HostId> informed;       ///< hosts that know the call
+  std::pmr::map<std::uint64_t, KeptPiece> pieces;  ///< by first task
+  std::pmr::map<std::uint64_t, Death> deaths;      ///< the last one of each task that was or is to be tried again
+  std::pmr::set<scheduler::HostId> informed;       ///< hosts that know the call
 
   /// The piece that holds a task.
-  std::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {
+  std::pmr::map<std::uint64_t, KeptPiece>::iterator piece_of(std::uint64_t task) {
     return std::prev(pieces.upper_bound(task));
   }
   [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }

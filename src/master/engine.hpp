@@ -22,6 +22,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <span>
@@ -41,6 +42,7 @@
 #include "master/seat.hpp"
 #include "scheduler/scheduler.hpp"
 #include "support/interval.hpp"
+#include "support/node_recycler.hpp"
 #include "support/process_watch.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
@@ -81,7 +83,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   using Lock = Seat::Lock;
   using Driving = Seat::Driving;
   using Clock = std::chrono::steady_clock;
-  using Calls = std::unordered_map<host::CallId, Call>;
+  using Calls = std::pmr::unordered_map<host::CallId, Call>;
   class Memory;        // channel memory under the engine's mutex
   class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
@@ -195,11 +197,12 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   HostBook hosts_;
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;
-  Calls calls_;
+  support::NodeRecycler nodes_;
+  Calls calls_{&nodes_};
   std::uint64_t handles_ = 0;                              ///< calls that nobody waits for
   std::set<std::pair<Deadline, host::CallId>> deadlines_;  ///< of such calls
   std::deque<EndedCall> ended_;                            ///< such calls, whose handles are to be told
-  std::unordered_map<host::LotId, OpenLot> lots_;
+  std::pmr::unordered_map<host::LotId, OpenLot> lots_{&nodes_};
   host::CallId next_call_ = 1;
 
   BackgroundDriver background_{

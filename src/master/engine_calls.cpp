@@ -60,7 +60,7 @@ std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const 
 
 Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink) {
   const host::CallId id = next_call_++;
-  Call call;  // among the calls only when nothing can throw any more
+  Call call(&nodes_);  // among the calls only when nothing can throw any more
   call.image.id = id;
   call.image.kernel = detail::address_of(spec.kernel);
   call.image.callable.assign(spec.callable.data(), spec.callable.data() + spec.callable.size());
@@ -155,11 +155,11 @@ bool Engine::draw(Lock& lock, host::CallId id, detail::InputSource& source, Piec
   }
   // What a stream has drawn goes out even if it is no whole chunk, as what was drawn before the range threw.
   if (!more || builder.drawn_tasks() - before == most) builder.finish();
-  const std::vector<BuiltPiece> built = builder.take();
+  const BuiltPieces built = builder.take();
   lock.lock();
   const auto found = calls_.find(id);
   if (found != calls_.end() && found->second.state == Call::State::drawing) {
-    add_pieces(found->second, built);
+    add_pieces(found->second, {built.data(), built.size()});
   } else {  // ended from outside meanwhile: terminated, broken, cancelled
     for (const BuiltPiece& piece : built) local_->release(piece.block);
   }

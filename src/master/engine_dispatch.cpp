@@ -51,7 +51,7 @@ void Engine::inform(Call& call, scheduler::HostId host) {
   call.informed.insert(host);
   outbox_->add(remote_[host - 1].leader, wire::OpenCall{.call = image.id,
                                                         .kernel = image.kernel,
-                                                        .callable = image.callable,
+                                                        .callable = {image.callable.data(), image.callable.size()},
                                                         .input_stride = image.input_stride,
                                                         .schedule = image.schedule,
                                                         .chunksize = image.chunksize,

@@ -1,5 +1,6 @@
 // Who drives the engine, and what the driver does beside delivering results.
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include <rankpool/errors.hpp>
@@ -117,9 +118,10 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   auto time = std::chrono::nanoseconds::max();
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.
-  if (transport_) time = std::min(time, backoff_.next());
+  if (transport_) time = std::min(time, backoff_.next(local_->has_idle_cpu() ? transport::Backoff::patient_spin : 0ns));
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
-  local_->wait(time);
+  if (time > 0ns) return local_->wait(time);
+  std::this_thread::yield();
 }
 
 /// Polls while the driver, this thread or another, is in a callback; it delivers nothing.

@@ -137,7 +137,7 @@ void PieceBuilder::finish() {
   if (count_ != 0) complete();
 }
 
-std::vector<BuiltPiece> PieceBuilder::take() {
+BuiltPieces PieceBuilder::take() {
   if (count_ != 0 && is_full()) complete();
   return std::exchange(built_, {});
 }

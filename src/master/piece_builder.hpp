@@ -6,6 +6,8 @@
 #include <functional>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
 #include <rankpool/detail/call.hpp>
 
 #include "host/lot.hpp"
@@ -32,6 +34,8 @@ struct BuiltPiece {
   std::uint64_t bytes = 0;
 };
 
+using BuiltPieces = boost::container::small_vector<BuiltPiece, 1>;
+
 /// Pieces start with a few tasks, so that the first executors start at once, and grow while drawing them takes little
 /// time; one ends early where drawing it is slow. Unless the input ends, a piece holds whole chunks.
 class PieceBuilder final : public detail::PieceWriter {
@@ -51,7 +55,7 @@ class PieceBuilder final : public detail::PieceWriter {
   /// The input has ended: what there is is a piece.
   void finish();
   /// Takes the pieces completed since the last time.
-  std::vector<BuiltPiece> take();
+  BuiltPieces take();
 
   [[nodiscard]] std::uint64_t drawn_tasks() const { return next_task_ + count_; }
   [[nodiscard]] std::uint64_t drawn_bytes() const { return bytes_before_ + used_; }
@@ -83,7 +87,7 @@ class PieceBuilder final : public detail::PieceWriter {
 
   std::uint64_t next_task_ = 0;  ///< first task of the piece being filled
   std::uint64_t bytes_before_ = 0;
-  std::vector<BuiltPiece> built_;
+  BuiltPieces built_;
 };
 
 }  // namespace rankpool::master

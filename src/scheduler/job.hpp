@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
 #include "scheduler/commands.hpp"
 #include "scheduler/intrusive.hpp"
 #include "scheduler/lot.hpp"
@@ -31,8 +33,8 @@ class PendingQueue {
   [[nodiscard]] std::uint64_t tasks() const { return tasks_; }
 
  private:
-  std::vector<PendingRange> returned_;  ///< a stack
-  std::vector<PendingRange> fresh_;     ///< a queue from head_
+  std::vector<PendingRange> returned_;                     ///< a stack
+  boost::container::small_vector<PendingRange, 2> fresh_;  ///< a queue from head_
   std::size_t head_ = 0;
   std::uint64_t tasks_ = 0;
 };

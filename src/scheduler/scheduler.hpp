@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory_resource>
 #include <optional>
 #include <unordered_map>
 
@@ -23,6 +24,7 @@
 #include "scheduler/job.hpp"
 #include "scheduler/lot.hpp"
 #include "scheduler/lot_sizing.hpp"
+#include "support/node_recycler.hpp"
 
 namespace rankpool::scheduler {
 
@@ -105,7 +107,8 @@ class Scheduler {
   void retract_for(Host& thief);
 
   std::unordered_map<HostId, Host> hosts_;
-  std::unordered_map<JobId, Job> jobs_;
+  support::NodeRecycler nodes_;
+  std::pmr::unordered_map<JobId, Job> jobs_{&nodes_};
   LotTable lots_;
   PoolSize pool_;
 

@@ -13,8 +13,10 @@ class Backoff {
   /// Something happened: the next waits are short again.
   void reset() noexcept { state_ = State::fresh; }
 
-  /// How long to sleep now; zero means look again at once.
-  [[nodiscard]] std::chrono::nanoseconds next(Clock::time_point now = Clock::now()) noexcept {
+  /// How long to sleep now; zero means look again, once others had the CPU.
+  /// @param spin since something happened: time without sleep.
+  [[nodiscard]] std::chrono::nanoseconds next(std::chrono::nanoseconds spin = brief_spin) noexcept {
+    const auto now = Clock::now();
     if (state_ == State::fresh) {
       state_ = State::idle;
       idle_since_ = now;
@@ -27,9 +29,10 @@ class Backoff {
     return result;
   }
 
-  // A reply to a message that was just sent comes within this time, if the peer waits for it; longer spinning would
-  // take a CPU from the executors.
-  static constexpr std::chrono::microseconds spin{20};
+  // A reply to a message that was just sent comes within this time, if the peer waits for it.
+  static constexpr std::chrono::microseconds brief_spin{20};
+  // Where a CPU has nothing else to do: as long as sleeping instead would make a reply come noticeably later.
+  static constexpr std::chrono::microseconds patient_spin{1000};
   // The kernel's timer slack is 50 us: less is not to be had.
   static constexpr std::chrono::microseconds shortest_sleep{50};
   // While there is work, a message waits at most this long. Costs 1.4 % of a core.

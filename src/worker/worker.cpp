@@ -123,7 +123,7 @@ class Worker {
         backoff.reset();
       } else {
         look_after_master();
-        sleep(backoff.next());
+        sleep(backoff.next(spin()));
       }
     }
     stop();
@@ -170,9 +170,14 @@ class Worker {
                              std::to_string(master_process_->pid()) + "), is gone");
   }
 
+  [[nodiscard]] std::chrono::nanoseconds spin() {
+    if (!has_executors() || !host_.has_idle_cpu()) return std::chrono::nanoseconds::zero();
+    return transport::Backoff::patient_spin;
+  }
+
   void sleep(std::chrono::nanoseconds limit) {
     if (!transport_.all_sent()) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
-    if (limit.count() <= 0) return;
+    if (limit.count() <= 0) return std::this_thread::yield();
     if (has_executors()) return host_.wait(limit);
     std::this_thread::sleep_for(limit);
   }

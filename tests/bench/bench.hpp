@@ -14,11 +14,13 @@ namespace rankpool::bench {
 /// What is to be measured, and under which name.
 struct Request {
   std::string peer = "rankpool";
+  int cpus = 0;                     ///< that the executors share; 0: each has one
   std::set<std::string> workloads;  ///< none: all
 
   [[nodiscard]] bool wants(const std::string& workload) const {
     return workloads.empty() || workloads.contains(workload);
   }
+  [[nodiscard]] int cpus_of(const Pool& pool) const { return cpus != 0 ? cpus : pool.processes(); }
 };
 
 inline double square(double x) { return x * x; }

@@ -15,7 +15,7 @@ void measure(const Request& request, Pool& pool, const std::string& workload, co
   const double seconds = seconds_of([&] { pool.map(burn, lengths, {.chunksize = chunksize}); });
   const double total = std::accumulate(lengths.begin(), lengths.end(), 0.0) * 1e-6;
   emit(request, workload, static_cast<long>(lengths.size()), seconds,
-       Fields().add("efficiency", total / (seconds * pool.processes())).add("executors", pool.processes()));
+       Fields().add("efficiency", total / (seconds * request.cpus_of(pool))).add("executors", pool.processes()));
 }
 
 /// Work whose length does not depend on a clock, each step waiting for the one before.

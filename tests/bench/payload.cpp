@@ -1,5 +1,6 @@
 // Megabytes there and back.
 #include <cstdlib>
+#include <ranges>
 
 #include "bench/bench.hpp"
 
@@ -13,18 +14,35 @@ Payload add_one(Payload values) {
   return values;
 }
 
+constexpr std::size_t tasks = 500;
+constexpr std::size_t doubles = 131'072;
+
+template <class Work>
+void measure(const Request& request, const std::string& workload, const Work& work) {
+  if (!request.wants(workload)) return;
+  const double seconds = median_seconds(3, work);
+  const double megabytes = 2.0 * tasks * doubles * sizeof(double) * 1e-6;
+  emit(request, workload, tasks, seconds, Fields().add("MBps", megabytes / seconds));
+}
+
+void expect(const Payload& values) {
+  if (values.back() != 2.5) std::abort();
+}
+
 }  // namespace
 
 void measure_payload(const Request& request, Pool& pool) {
-  if (!request.wants("payload_1MB")) return;
-  constexpr std::size_t tasks = 500;
-  constexpr std::size_t doubles = 131'072;
-  const std::vector<Payload> inputs(tasks, Payload(doubles, 1.5));
-  const double seconds = median_seconds(3, [&] {
-    if (pool.map(add_one, inputs).back().back() != 2.5) std::abort();
+  if (request.wants("payload_1MB")) {
+    const std::vector<Payload> inputs(tasks, Payload(doubles, 1.5));
+    measure(request, "payload_1MB", [&] { expect(pool.map(add_one, inputs).back()); });
+  }
+  // Few inputs, and results whose memory is used again.
+  const std::vector<Payload> inputs(4, Payload(doubles, 1.5));
+  const auto in_turn = std::views::iota(std::size_t{0}, tasks) |
+                       std::views::transform([&inputs](std::size_t i) -> const Payload& { return inputs[i % 4]; });
+  measure(request, "payload_1MB_reuse", [&] {
+    for (const Payload& result : pool.imap_unordered(add_one, in_turn)) expect(result);
   });
-  const double megabytes = 2.0 * tasks * doubles * sizeof(double) * 1e-6;
-  emit(request, "payload_1MB", tasks, seconds, Fields().add("MBps", megabytes / seconds));
 }
 
 }  // namespace rankpool::bench

@@ -1,6 +1,8 @@
 // The pool's costs, one JSON line per figure:
 //
-//   bench_workloads [--peer NAME] [WORKLOAD[,WORKLOAD]...]...     as ./program or under mpirun; by default all
+//   bench_workloads [--peer NAME] [--cpus N] [WORKLOAD[,WORKLOAD]...]...     as ./program or under mpirun
+//
+// By default all, and efficiencies as of one CPU for each executor.
 //
 // map_tiny          x*x over 1,000,000 doubles, default chunks; map_tiny_fn and map_tiny_lambda: inlined
 // map_unchunked     the same over 100,000, chunksize 1
@@ -8,7 +10,7 @@
 // map_100us         20,000 tasks of 100 us: efficiency; map_100us_c1: chunksize 1
 // map_irregular     the same total, heavy-tailed lengths; map_irregular_c1: chunksize 1
 // metg              the length of a task at which the efficiency is a half; metg_c1: chunksize 1
-// payload_1MB       500 tasks, 1 MB there and back
+// payload_1MB       500 tasks, 1 MB there and back; payload_1MB_reuse: few inputs, and the results' memory used again
 // startup           a pool made and ended in a process that has had one; startup_first: with a first result
 // startup_cmd       a whole ./program; increase_ms: over an empty program of the same links
 // idle_cpu          CPU time of all processes while the pool is open and idle for 3 s
@@ -28,9 +30,9 @@ namespace {
 using namespace rankpool::bench;  // NOLINT(google-build-using-namespace)
 
 const std::set<std::string> known{
-    "map_tiny",     "map_tiny_fn",   "map_tiny_lambda", "map_unchunked",    "apply_latency", "map_100us",
-    "map_100us_c1", "metg",          "map_irregular",   "map_irregular_c1", "metg_c1",       "payload_1MB",
-    "startup",      "startup_first", "idle_cpu",        "terminate",        "startup_cmd"};
+    "map_tiny",          "map_tiny_fn", "map_tiny_lambda", "map_unchunked",    "apply_latency", "map_100us",
+    "map_100us_c1",      "metg",        "map_irregular",   "map_irregular_c1", "metg_c1",       "payload_1MB",
+    "payload_1MB_reuse", "startup",     "startup_first",   "idle_cpu",         "terminate",     "startup_cmd"};
 
 /// @returns false where the command line is wrong.
 bool read(int argc, char** argv, Request& request) {
@@ -38,6 +40,10 @@ bool read(int argc, char** argv, Request& request) {
     const std::string_view argument = argv[i];
     if (argument == "--peer" && i + 1 < argc) {
       request.peer = argv[++i];
+      continue;
+    }
+    if (argument == "--cpus" && i + 1 < argc) {
+      request.cpus = std::stoi(argv[++i]);
       continue;
     }
     for (const auto part : argument | std::views::split(',')) {
@@ -68,9 +74,9 @@ int main(int argc, char** argv) {
   if (!launched) status |= measure_lives(request);
   status |= measure_starts(request, argc, argv);
   status |= measure_terminate(request, argc, argv);
-  if (!wants_any(request,
-                 {"map_tiny", "map_tiny_fn", "map_tiny_lambda", "map_unchunked", "apply_latency", "map_100us",
-                  "map_100us_c1", "map_irregular", "map_irregular_c1", "metg", "metg_c1", "payload_1MB", "idle_cpu"})) {
+  if (!wants_any(request, {"map_tiny", "map_tiny_fn", "map_tiny_lambda", "map_unchunked", "apply_latency", "map_100us",
+                           "map_100us_c1", "map_irregular", "map_irregular_c1", "metg", "metg_c1", "payload_1MB",
+                           "payload_1MB_reuse", "idle_cpu"})) {
     return status;
   }
   return status | rankpool::run(argc, argv, [&](rankpool::Pool& pool) {

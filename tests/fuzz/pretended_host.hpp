@@ -47,6 +47,7 @@ class PretendedHost final : public host::Host {
   [[nodiscard]] bool has_begun(host::LotId) const override { return false; }
   bool poll(host::HostListener&) override { return false; }
   void wait(std::chrono::nanoseconds) override {}
+  [[nodiscard]] bool has_idle_cpu() override { return false; }
   void ring() noexcept override {}
   void break_down(const std::string&) override {}
   void shut_down() override {}

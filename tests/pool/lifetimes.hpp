@@ -23,6 +23,7 @@ class Counted {
  public:
   static inline std::atomic<int> live = 0;
   static inline std::atomic<int> most = 0;  ///< there were at a time
+  static inline std::atomic<int> received = 0;
 
   explicit Counted(int number = 0) noexcept : number_(number) { count(); }
   Counted(const Counted& other) noexcept : number_(other.number_) { count(); }
@@ -36,6 +37,7 @@ class Counted {
   template <class Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
     archive& number_;
+    if (Archive::is_loading::value) ++received;
   }
 
  private:

@@ -87,8 +87,11 @@ TEST_F(Lifetime, of_a_result_whose_future_was_dropped_ends_at_once) {
     append_line(path, "1");
     return Result(argument.number());
   };
+  const int before = Result::received;
   for (int i = 0; i < 20; ++i) (void)pool().submit(rankpool::bind(task, file.path()), Argument(i));
   EXPECT_TRUE(eventually([&] { return file.numbers<std::vector<int>>().size() == 20; }));
+  // Those of other nodes come later than the lines in the file.
+  EXPECT_TRUE(eventually([&] { return Result::received == before + 20; })) << Result::received - before;
 }
 
 }  // namespace

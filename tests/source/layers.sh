@@ -7,7 +7,7 @@ set -eu
 # folder: the folders, or single headers, of src that it may use
 layers='
 support:
-scheduler:
+scheduler: support
 wire:
 task:
 host: support task scheduler/chunking.hpp

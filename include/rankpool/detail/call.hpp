@@ -114,10 +114,49 @@ class ResultWriter {
   /// Closes the open run and starts a new one with room for `bytes`.
   virtual void make_room(std::size_t bytes) = 0;
 
+  friend class FixedResults;
+
   std::byte* cursor_ = nullptr;
   std::byte* limit_ = nullptr;
   std::uint64_t run_first_ = 0;                     ///< index of the open run's first task
   std::atomic<std::uint64_t>* finished_ = nullptr;  ///< tasks of the open run that have ended
+};
+
+/// Results of one size, as many as there is room for, at least one unless there are none to come. While it lives
+/// nothing else is done with the writer: place and number stay in registers, where going through the writer's members
+/// for each task would make it wait for the one before.
+class FixedResults {
+ public:
+  /// @param stride bytes of a result, few enough for any run. @param most that may come.
+  FixedResults(ResultWriter& writer, std::size_t stride, std::uint64_t most)
+      : writer_(writer),
+        stride_(stride),
+        at_(writer.reserve(stride)),
+        finished_(writer.finished_),
+        count_(finished_->load(std::memory_order_relaxed)) {
+    const std::uint64_t fit = stride == 0 ? most : static_cast<std::uint64_t>(writer.limit_ - at_) / stride;
+    end_ = count_ + (fit < most ? fit : most);
+  }
+  FixedResults(const FixedResults&) = delete;
+  FixedResults& operator=(const FixedResults&) = delete;
+  ~FixedResults() { writer_.cursor_ = at_; }
+
+  [[nodiscard]] bool full() const { return count_ == end_; }
+  /// Where the running task's result goes.
+  [[nodiscard]] std::byte* place() const { return at_; }
+  /// As ResultWriter::commit().
+  void commit() {
+    at_ += stride_;
+    finished_->store(++count_, std::memory_order_release);
+  }
+
+ private:
+  ResultWriter& writer_;
+  std::size_t stride_;
+  std::byte* at_;
+  std::atomic<std::uint64_t>* finished_;
+  std::uint64_t count_;
+  std::uint64_t end_ = 0;
 };
 
 /// One chunk as its kernel sees it.

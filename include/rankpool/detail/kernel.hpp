@@ -57,11 +57,20 @@ class KernelFunctions {
     F& f = *static_cast<F*>(callable);
     const HomeProcess home;
     const TaskOutput output;
-    for (std::uint64_t i = 0; i < chunk.count; ++i) run_task(f, input(chunk, i), home, output, *chunk.results);
+    for (std::uint64_t i = 0; i < chunk.count;) {
+      if constexpr (small_and_fixed) {
+        i = run_tasks(f, chunk, i, home, output);
+      } else {
+        run_task(f, input(chunk, i++), home, output, *chunk.results);
+      }
+    }
   }
 
  private:
   using Arguments = std::tuple<Args...>;
+
+  static constexpr std::size_t most_bytes_in_row = 4096;
+  static constexpr bool small_and_fixed = std::is_void_v<R> || result_stride<R> <= most_bytes_in_row;
 
   static Bytes input(const Chunk& chunk, std::uint64_t i) {
     constexpr std::size_t stride = args_stride<Args...>;
@@ -90,23 +99,46 @@ class KernelFunctions {
       leave_forked_task();
   }
 
-  static void run_task(F& f, Bytes input, HomeProcess home, const TaskOutput& output, ResultWriter& results) {
+  /// Runs tasks from the `first` on, up to one that throws or as there is room for their results.
+  /// @returns one past the last.
+  static std::uint64_t run_tasks(F& f, const Chunk& chunk, std::uint64_t first, HomeProcess home,
+                                 const TaskOutput& output) requires small_and_fixed {
+    const Chunk local = chunk;  // where no store of a result can change it
+    std::uint64_t i = first;
+    try {
+      FixedResults results(*local.results, result_stride<R>, local.count - first);
+      for (; !results.full(); ++i) {
+        if constexpr (std::is_void_v<R>) {
+          static_cast<void>(call(f, input(local, i)));
+          leave_if_forked(home);
+        } else {
+          const R result = call(f, input(local, i));
+          leave_if_forked(home);
+          encode_fixed(result, results.place());
+        }
+        // What the task printed leaves before its result does: who has the result sees the text.
+        output.flush();
+        results.commit();
+      }
+      return i;
+    } catch (...) {
+      leave_if_forked(home);
+      output.flush();
+      local.results->fail();
+      return i + 1;
+    }
+  }
+
+  static void run_task(F& f, Bytes input, HomeProcess home, const TaskOutput& output,
+                       ResultWriter& results) requires(!small_and_fixed) {
     bool returned = false;
     try {
-      // What the task printed leaves before its result does: who has the result sees the text.
-      if constexpr (std::is_void_v<R>) {
-        static_cast<void>(call(f, input));
-        leave_if_forked(home);
-        output.flush();
-        results.commit(0);
-      } else {
-        const R result = call(f, input);
-        leave_if_forked(home);
-        returned = true;
-        const std::size_t bytes = encode_result(result, results);
-        output.flush();
-        results.commit(bytes);
-      }
+      const R result = call(f, input);
+      leave_if_forked(home);
+      returned = true;
+      const std::size_t bytes = encode_result(result, results);
+      output.flush();
+      results.commit(bytes);
     } catch (...) {
       leave_if_forked(home);
       output.flush();

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# bench.sh [--peers FOLDER] [--runs N] [--out FOLDER] [WORKLOAD[,WORKLOAD]...]
+# Measures rankpool in turns as ./app, under mpirun and across pretended nodes, N times each (9), and prints the medians
+# beside what is wanted of them. The workloads are those of tests/bench/workloads.cpp; none: all that are judged.
+#
+# --peers   a folder whose run.sh takes WORKLOADS PEERS RUNS, measures other pools in the same turns as what PEERS_EXTRA
+#           lists, a line NAME<TAB>WORKLOADS<TAB>COMMAND each, and leaves a line of JSON per figure in PEERS_OUT. The
+#           table then has the ratios.
+# --out     where the figures stay, as JSON lines: results.jsonl (build/bench)
+#
+# Nothing else should run on the machine. With the peers it takes 20 minutes.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+peers=
+runs=9
+out=build/bench
+workloads=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --peers) peers=$(cd "$2" && pwd); shift ;;
+    --runs) runs=$2; shift ;;
+    --out) out=$2; shift ;;
+    -*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" >&2; exit 64 ;;
+    *) workloads+=${workloads:+,}$1 ;;
+  esac
+  shift
+done
+
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+results=$out/results.jsonl
+jobs=$out/jobs.tsv
+
+bash scripts/setup.sh build test
+cmake --preset bench >"$out/configure.log"
+cmake --build --preset bench --target bench_workloads | tail -n 1
+
+program=$root/build/bench/tests/bench/bench_workloads
+mpirun='mpirun --oversubscribe --bind-to none'
+tiny=map_tiny,map_tiny_fn,map_tiny_lambda,map_unchunked
+even=map_100us,map_irregular
+single=map_100us_c1,map_irregular_c1
+payload=payload_1MB,payload_1MB_reuse
+
+job() {  # <peer> <workloads> <command before the program> [option of the program]...
+  printf '%s\t%s\t%s %s --peer %s %s {W}\n' "$1" "$2" "$3" "$program" "$1" "${*:4}"
+}
+
+all_jobs() {
+  local group
+  for group in "$tiny" apply_latency "$even" "$single" "$payload" startup,startup_first startup_cmd idle_cpu metg metg_c1; do
+    job rankpool "$group" ''
+  done
+  for group in "$tiny" "$even" "$single" "$payload" idle_cpu; do
+    job rankpool_mpirun "$group" "$mpirun -n 3"
+  done
+  job rankpool_mpirun apply_latency "$mpirun -n 2"
+  printf 'rankpool_mpirun\tstartup_cmd\tWALL1 %s -n 3 %s --first-result-life\n' "$mpirun" "$program"
+  for group in "$tiny" apply_latency "$even" "$single" "$payload"; do
+    job rankpool_nodes "$group" "RANKPOOL_TEST_NODES=3 $mpirun -n 3"
+  done
+  for group in "$even" "$single"; do
+    job rankpool_8_on_2 "$group" 'RANKPOOL_PROCESSES=8 taskset -c 0,1' --cpus 2
+  done
+}
+
+wants() { [ -z "$workloads" ] || grep -qx -f <(tr , '\n' <<<"$workloads") <(tr , '\n' <<<"$1"); }
+
+measure_alone() {
+  local name group command run
+  : >"$results"
+  for run in $(seq "$runs"); do
+    while IFS=$'\t' read -r -u 3 name group command; do
+      wants "$group" || continue
+      case $command in WALL*) continue ;; esac  # a figure of the peers' driver
+      [ -z "$workloads" ] || group=$(comm -12 <(tr , '\n' <<<"$workloads" | sort) <(tr , '\n' <<<"$group" | sort) | paste -sd,)
+      timeout 300 bash -c "${command//\{W\}/$group}" </dev/null | tee -a "$results" ||
+        echo "bench: run $run of $name $group FAILED" >&2
+    done 3<"$jobs"
+  done
+}
+
+measure_with_peers() {
+  PEERS_EXTRA=$jobs PEERS_OUT=$results PEERS_FULL=1 PEERS_BUDGET=${PEERS_BUDGET:-1800} PEERS_QUIET_WAIT=2 \
+    bash "$peers/run.sh" "${workloads:-all}" \
+    rankpool,raw_d1,raw_d2,raw_d16,raw_n2_1worker,raw_mpi_n3,boost_mpi_d2,omp_dynamic1,tbb,memcpy,mp.Pool,mpi4py.MPIPool \
+    "$runs" >"$out/peers.log"
+}
+
+all_jobs >"$jobs"
+if [ -n "$peers" ]; then measure_with_peers; else measure_alone; fi
+python3 scripts/bench_table.py "$results"

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""bench_table.py RESULTS.jsonl...: rankpool's figures beside what is wanted of them, as a table in Markdown.
+
+Each line of the input is a figure of bench_workloads, or of a peer measured in the same turns. The table has medians;
+a ratio is to the median of the peer named, of the same input. Where the lines say how much of the machine others used
+("others"), those of more than 6 % are left out if there are undisturbed ones.
+"""
+import json
+import statistics
+import sys
+from typing import NamedTuple
+
+NOISY = 0.06
+TOLERANCE = 1.03
+
+
+class Unit(NamedTuple):
+    name: str
+    of: object  # of a line
+    form: str = "{:.2f}"
+    more_is_better: bool = False
+
+
+PER_TASK_NS = Unit("ns/task", lambda line: line["seconds"] / line["tasks"] * 1e9)
+PER_TASK_US = Unit("us/task", lambda line: line["seconds"] / line["tasks"] * 1e6, "{:.3f}")
+EFFICIENCY = Unit("efficiency", lambda line: line["efficiency"], "{:.3f}", more_is_better=True)
+SPEED = Unit("GB/s", lambda line: line["MBps"] / 1e3, more_is_better=True)
+MILLISECONDS = Unit("ms", lambda line: line["seconds"] * 1e3)
+INCREASE = Unit("ms more", lambda line: line["increase_ms"])
+CPU = Unit("CPU s in 3 s", lambda line: line["cpu_s"], "{:.4f}")
+NANOSECONDS = Unit("ns", lambda line: line["seconds"] * 1e9)
+
+
+class Goal(NamedTuple):
+    """At least as good as `times` the figure of `than`, and as `bound`."""
+
+    peer: str
+    workload: str
+    unit: Unit
+    bound: float | None = None
+    than: str | None = None
+    times: float = 1.0
+    than_workload: str | None = None
+
+
+GOALS = [
+    Goal("rankpool", "map_tiny", PER_TASK_NS, 3.5),
+    Goal("rankpool", "map_tiny_fn", PER_TASK_NS, than="raw_d2", than_workload="map_tiny"),
+    Goal("rankpool", "map_tiny_lambda", PER_TASK_NS, than="raw_d2", than_workload="map_tiny"),
+    Goal("rankpool", "map_unchunked", PER_TASK_US, 0.2, than="raw_d16"),
+    Goal("rankpool", "apply_latency", PER_TASK_US, 0.9, than="raw_n2_1worker_d2"),
+    Goal("rankpool", "map_100us", EFFICIENCY, than="tbb", times=0.995),
+    Goal("rankpool", "map_100us_c1", EFFICIENCY, than="tbb", times=0.995),
+    Goal("rankpool", "map_irregular", EFFICIENCY, than="tbb", times=0.995),
+    Goal("rankpool", "map_irregular_c1", EFFICIENCY, than="tbb", times=0.995),
+    Goal("rankpool", "payload_1MB", SPEED, than="raw_d2"),
+    Goal("rankpool", "payload_1MB_reuse", SPEED, than="raw_d2"),
+    Goal("rankpool", "startup_first", MILLISECONDS, 10),
+    Goal("rankpool", "startup_cmd", INCREASE, 10),
+    Goal("rankpool", "idle_cpu", CPU, 0.005),
+    Goal("rankpool", "metg", NANOSECONDS, 50),
+    Goal("rankpool", "metg_c1", NANOSECONDS),
+    Goal("rankpool_mpirun", "map_tiny", PER_TASK_NS, than="rankpool", times=1.1),
+    Goal("rankpool_mpirun", "map_unchunked", PER_TASK_US, than="rankpool", times=1.1),
+    Goal("rankpool_mpirun", "apply_latency", PER_TASK_US, 3),
+    Goal("rankpool_mpirun", "map_100us", EFFICIENCY, than="rankpool", times=0.9),
+    Goal("rankpool_mpirun", "map_100us_c1", EFFICIENCY, than="rankpool", times=0.9),
+    Goal("rankpool_mpirun", "map_irregular", EFFICIENCY, than="rankpool", times=0.9),
+    Goal("rankpool_mpirun", "map_irregular_c1", EFFICIENCY, than="rankpool", times=0.9),
+    Goal("rankpool_mpirun", "payload_1MB", SPEED, than="raw_d2", times=0.8),
+    Goal("rankpool_mpirun", "startup_cmd", MILLISECONDS, than="raw_mpi_n3 (mpirun+Init+Finalize)", times=1.1),
+    Goal("rankpool_mpirun", "idle_cpu", CPU, 0.03),
+    Goal("rankpool_nodes", "map_tiny", PER_TASK_NS, than="raw_d2"),
+    Goal("rankpool_nodes", "map_unchunked", PER_TASK_US, than="raw_d2"),
+    Goal("rankpool_nodes", "apply_latency", PER_TASK_US, 10),
+    Goal("rankpool_nodes", "map_100us", EFFICIENCY, 0.97),
+    Goal("rankpool_nodes", "map_100us_c1", EFFICIENCY, 0.97),
+    Goal("rankpool_nodes", "map_irregular", EFFICIENCY, 0.97),
+    Goal("rankpool_nodes", "map_irregular_c1", EFFICIENCY, 0.97),
+    Goal("rankpool_nodes", "payload_1MB", SPEED, than="raw_d2"),
+    Goal("rankpool_8_on_2", "map_100us", EFFICIENCY, 0.95),
+    Goal("rankpool_8_on_2", "map_100us_c1", EFFICIENCY, 0.95),
+    Goal("rankpool_8_on_2", "map_irregular", EFFICIENCY, 0.95),
+    Goal("rankpool_8_on_2", "map_irregular_c1", EFFICIENCY, 0.95),
+]
+
+
+def read(paths):
+    """Lines by (peer, workload)."""
+    figures = {}
+    for path in paths:
+        with open(path, encoding="utf-8") as lines:
+            for line in map(json.loads, (text for text in lines if text.startswith("{"))):
+                figures.setdefault((line["peer"], line["workload"]), []).append(line)
+    return figures
+
+
+def values(figures, peer, workload, unit):
+    lines = figures.get((peer, workload), [])
+    quiet = [line for line in lines if line.get("others", 0) <= NOISY]
+    return [unit.of(line) for line in quiet or lines]
+
+
+def is_met(goal, figure, other):
+    if goal.unit.more_is_better:
+        enough = goal.bound is None or figure >= goal.bound / TOLERANCE
+        return enough and (other is None or figure >= goal.times * other / (TOLERANCE if goal.times == 1 else 1))
+    enough = goal.bound is None or figure <= goal.bound * TOLERANCE
+    return enough and (other is None or figure <= goal.times * other * (TOLERANCE if goal.times == 1 else 1))
+
+
+def wanted(goal):
+    sign = "≥" if goal.unit.more_is_better else "≤"
+    parts = [f"{sign} {goal.bound:g}"] if goal.bound is not None else []
+    if goal.than:
+        parts.append(f"{sign} {'' if goal.times == 1 else f'{goal.times:g} × '}{goal.than}")
+    return ", ".join(parts)
+
+
+def row(goal, figures):
+    own = values(figures, goal.peer, goal.workload, goal.unit)
+    if not own:
+        return None
+    figure = statistics.median(own)
+    others = values(figures, goal.than, goal.than_workload or goal.workload, goal.unit) if goal.than else []
+    other = statistics.median(others) if others else None
+    form = goal.unit.form.format
+    judged = goal.bound is not None or other is not None
+    return [
+        goal.peer, goal.workload, goal.unit.name, form(figure), f"{form(min(own))} to {form(max(own))}", str(len(own)),
+        wanted(goal), "" if other is None else form(other), "" if other is None else f"{figure / other:.2f}",
+        "" if not judged else "yes" if is_met(goal, figure, other) else "**no**",
+    ]
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    figures = read(sys.argv[1:])
+    print("| | workload | unit | median | range | runs | wanted | its median | ratio | met |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for cells in filter(None, (row(goal, figures) for goal in GOALS)):
+        print("| " + " | ".join(cells) + " |")
+
+
+main()
