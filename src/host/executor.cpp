@@ -11,6 +11,7 @@
 
 #include "host/crash_handler.hpp"
 #include "host/stderr_tail.hpp"
+#include "support/spin.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
 #include "task/this_task.hpp"
@@ -210,18 +211,10 @@ bool Executor::spin_for_work() {
 
 bool Executor::look_for_work() {
   auto& header = channel_.header();
-  const auto deadline = Clock::now() + spin_time;
-  constexpr int looks_between_clocks = 64;
-  do {
-    const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
-                                (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
-    if (awake > header.settings.cpus) return false;
-    for (int i = 0; i < looks_between_clocks; ++i) {
-      if (sees_work()) return true;
-      support::spin_pause();
-    }
-  } while (Clock::now() < deadline);
-  return false;
+  const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
+                              (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
+  if (awake > header.settings.cpus) return false;
+  return support::spin_until(Clock::now() + spin_time, [this] { return sees_work(); });
 }
 
 void executor_main(Channel& channel, std::uint32_t slot) {

@@ -46,6 +46,8 @@ class Host {
   virtual void wait(std::chrono::nanoseconds timeout) = 0;
   /// Whether a CPU of the node has nothing to do: looking for messages without a pause then costs no task its time.
   [[nodiscard]] virtual bool has_idle_cpu() = 0;
+  /// Whether tasks posted here wait for an executor, so that the node does without news of others for a while.
+  [[nodiscard]] virtual bool has_work_left() = 0;
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
 

@@ -35,6 +35,7 @@ class InlineHost final : public Host {
   /// Runs a chunk if there is one, and sleeps otherwise.
   void wait(std::chrono::nanoseconds timeout) override;
   [[nodiscard]] bool has_idle_cpu() override { return false; }
+  [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override;
   void break_down(const std::string&) override {}  // it leads no node, and can't lose one
   void shut_down() override {}

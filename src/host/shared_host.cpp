@@ -73,6 +73,7 @@ std::uint64_t SharedHost::store_image(const CallImage& call) {
 
 void SharedHost::open_call(const CallImage& call) {
   calls_.emplace(call.id, store_image(call));
+  trust_.renew();
   if (call.task_timeout.count() == 0) return;
   watch_.open_call(call.id, call.task_timeout);
   channel_.ring_leader();  // its wait() may be longer than the tasks have
@@ -129,13 +130,11 @@ void SharedHost::listen(HostListener& listener) {
 void SharedHost::wait(std::chrono::nanoseconds timeout) {
   auto& header = channel_.header();
   const auto attention = [&header] { return header.attention.load(std::memory_order_seq_cst) != 0; };
-  const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time);
-  while (spinning_pays() && Clock::now() < deadline) {
-    constexpr int looks_between_clocks = 64;
-    for (int i = 0; i < looks_between_clocks; ++i) {
-      if (attention()) return;
-      support::spin_pause();
+  if (spinning_pays() && trust_.worth_trying()) {
+    if (support::spin_until(Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time), attention)) {
+      return trust_.note_success();
     }
+    trust_.note_failure();
   }
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
@@ -155,10 +154,10 @@ bool SharedHost::is_glance_due() {
   return polls_++ % polls_between_clocks == 0 && glance_.is_over();
 }
 
-// Only while there is a CPU that no executor wants.
+// Only while there is a CPU that no executor wants, and somebody may wait for what the executors are at.
 bool SharedHost::spinning_pays() {
   auto& header = channel_.header();
-  return channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
+  return !has_work_left() && channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
 }
 
 bool SharedHost::has_idle_cpu() {

@@ -24,6 +24,7 @@
 #include "host/zygote.hpp"
 #include "support/interval.hpp"
 #include "support/node_recycler.hpp"
+#include "support/spin.hpp"
 
 namespace rankpool::host {
 
@@ -63,6 +64,9 @@ class SharedHost final : public Host {
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
   [[nodiscard]] bool has_idle_cpu() override;
+  [[nodiscard]] bool has_work_left() override {
+    return channel_.header().open_lots.load(std::memory_order_relaxed) != 0;
+  }
   void ring() noexcept override { channel_.ring_leader(); }
   void break_down(const std::string& reason) override;
   void shut_down() override;
@@ -200,6 +204,7 @@ class SharedHost final : public Host {
   bool has_initializer_;
   bool quiet_;
   NodeRanks others_;
+  support::SpinTrust trust_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint32_t present_;  ///< executors, as last reported

@@ -104,7 +104,12 @@ void Engine::poll_now(Lock& lock) {
 void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
   const bool let_in = seat_.mutex().let_others_in();
   if (poll_hosts() || let_in || !ended_.empty()) {
-    backoff_.reset();
+    // A host with work for a while can wait for more, and its results can wait for others of them.
+    if (scheduler_.any_host_is_dry()) {
+      backoff_.reset();
+    } else {
+      backoff_.ease();
+    }
   } else {
     sleep(lock, deadline);
   }
@@ -118,7 +123,7 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   auto time = std::chrono::nanoseconds::max();
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.
-  if (transport_) time = std::min(time, backoff_.next(local_->has_idle_cpu() ? transport::Backoff::patient_spin : 0ns));
+  if (transport_) time = std::min(time, backoff_.next(local_->has_idle_cpu()));
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
   if (time > 0ns) return local_->wait(time);
   std::this_thread::yield();

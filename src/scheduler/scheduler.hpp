@@ -79,6 +79,8 @@ class Scheduler {
   [[nodiscard]] bool is_open(JobId id) const { return jobs_.contains(id); }
   [[nodiscard]] std::size_t open_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
+  /// Whether somewhere an executor has nothing to do, or none has more than its last chunk.
+  [[nodiscard]] bool any_host_is_dry() const { return idle_.front() != nullptr || dry_.front() != nullptr; }
   /// Executors in all.
   [[nodiscard]] std::uint64_t executors() const { return pool_.executors; }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "support/spin.hpp"
+
 namespace rankpool::transport {
 
 class Backoff {
@@ -11,39 +13,67 @@ class Backoff {
   using Clock = std::chrono::steady_clock;
 
   /// Something happened: the next waits are short again.
-  void reset() noexcept { state_ = State::fresh; }
+  void reset() noexcept {
+    if (state_ == State::spinning) trust_.note_success();
+    state_ = State::fresh;
+  }
 
-  /// How long to sleep now; zero means look again, once others had the CPU.
-  /// @param spin since something happened: time without sleep.
-  [[nodiscard]] std::chrono::nanoseconds next(std::chrono::nanoseconds spin = brief_spin) noexcept {
+  /// The same, where nobody is in a hurry for what comes next: looks become as frequent as news.
+  void ease() noexcept {
+    if (state_ != State::sleeping && state_ != State::calm) return reset();
+    state_ = State::calm;
+    sleep_ = std::max<std::chrono::nanoseconds>(sleep_ / 4, shortest_sleep);
+    idle_since_ = Clock::now();
+  }
+
+  /// A reply may come soon, to a message of a new kind.
+  void expect_reply() noexcept {
+    trust_.renew();
+    reset();
+  }
+
+  /// How long to sleep now; zero means look again once others had the CPU.
+  /// @param cpu_is_idle nobody else wants it.
+  [[nodiscard]] std::chrono::nanoseconds next(bool cpu_is_idle = true) noexcept {
     const auto now = Clock::now();
     if (state_ == State::fresh) {
-      state_ = State::idle;
+      state_ = cpu_is_idle && trust_.worth_trying() ? State::spinning : State::sleeping;
       idle_since_ = now;
       sleep_ = shortest_sleep;
     }
     const auto idle = now - idle_since_;
-    if (idle < spin) return std::chrono::nanoseconds::zero();
+    if (state_ == State::spinning) {
+      if (idle < spin && cpu_is_idle) return std::chrono::nanoseconds::zero();
+      if (idle >= spin) trust_.note_failure();
+      state_ = State::sleeping;
+    }
     const std::chrono::nanoseconds result = sleep_;
-    sleep_ = std::min<std::chrono::nanoseconds>(2 * sleep_, idle < patience ? longest_sleep : longest_idle_sleep);
+    sleep_ = std::min<std::chrono::nanoseconds>(2 * sleep_, longest(idle));
     return result;
   }
 
-  // A reply to a message that was just sent comes within this time, if the peer waits for it.
-  static constexpr std::chrono::microseconds brief_spin{20};
-  // Where a CPU has nothing else to do: as long as sleeping instead would make a reply come noticeably later.
-  static constexpr std::chrono::microseconds patient_spin{1000};
+  // Where tasks are short, a reply comes within this time.
+  static constexpr std::chrono::microseconds spin{200};
   // The kernel's timer slack is 50 us: less is not to be had.
   static constexpr std::chrono::microseconds shortest_sleep{50};
-  // While there is work, a message waits at most this long. Costs 1.4 % of a core.
+  // While there is work, a message that somebody waits for waits at most this long. Costs 1.4 % of a core.
   static constexpr std::chrono::milliseconds longest_sleep{1};
+  // Where executors have work for longer, and nobody waits for what they do. Waking costs some 30 us in a virtual
+  // machine.
+  static constexpr std::chrono::milliseconds calm_sleep{4};
   // Nothing has happened for `patience`: an idle pool must cost well under 1 % of a core.
   static constexpr std::chrono::milliseconds longest_idle_sleep{5};
   static constexpr std::chrono::milliseconds patience{200};
 
  private:
-  enum class State { fresh, idle };
+  enum class State { fresh, spinning, sleeping, calm };
 
+  [[nodiscard]] std::chrono::nanoseconds longest(std::chrono::nanoseconds idle) const noexcept {
+    if (idle >= patience) return longest_idle_sleep;
+    return state_ == State::calm ? calm_sleep : longest_sleep;
+  }
+
+  support::SpinTrust trust_;
   State state_ = State::fresh;
   Clock::time_point idle_since_{};
   std::chrono::nanoseconds sleep_{};

@@ -55,6 +55,12 @@ void SendQueue::progress() {
   for (const int peer : peers) post(peer);
 }
 
+std::uint64_t SendQueue::bytes_under_way() const {
+  std::uint64_t bytes = 0;
+  for (const Send& send : sends_) bytes += send.message->size;
+  return bytes;
+}
+
 void SendQueue::give_up(int peer) {
   Peer& lost = peers_[static_cast<std::size_t>(peer)];
   lost.given_up = true;

@@ -24,6 +24,7 @@ class SendQueue {
   std::vector<std::byte> buffer();
   void progress();
   [[nodiscard]] bool all_sent() const { return requests_.empty(); }
+  [[nodiscard]] std::uint64_t bytes_under_way() const;
   void give_up(int peer);
   [[nodiscard]] bool is_given_up(int peer) const { return peers_[static_cast<std::size_t>(peer)].given_up; }
 

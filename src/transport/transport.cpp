@@ -31,6 +31,7 @@ void Transport::send(int peer, std::vector<std::byte>&& message) {
 std::vector<std::byte> Transport::buffer() { return implementation_->sending.buffer(); }
 void Transport::progress() { implementation_->sending.progress(); }
 bool Transport::all_sent() const { return implementation_->sending.all_sent(); }
+std::uint64_t Transport::bytes_under_way() const { return implementation_->sending.bytes_under_way(); }
 bool Transport::is_given_up(int peer) const { return implementation_->sending.is_given_up(peer); }
 
 bool Transport::poll(const Receiver& receive) {

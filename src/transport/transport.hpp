@@ -50,6 +50,8 @@ class Transport {
   void progress();
   /// Of messages to peers that were not given up.
   [[nodiscard]] bool all_sent() const;
+  /// Of messages that MPI has taken and not yet sent; one that it moves in parts counts once for each.
+  [[nodiscard]] std::uint64_t bytes_under_way() const;
 
   /// The peer is dead: what is on its way to or from it is left to MPI, nothing is sent any more, and what still
   /// arrives is dropped. Not from inside `receive`.

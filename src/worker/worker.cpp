@@ -20,6 +20,7 @@ namespace {
 
 // While a large message is on its way, MPI moves it only when it is called.
 constexpr std::chrono::microseconds sending_sleep{100};
+constexpr std::uint64_t large_message = std::uint64_t{64} << 10U;
 
 // The master asks for a stop when it has all it wants: what it does not collect by then is of no use.
 constexpr std::chrono::seconds last_words{2};
@@ -115,15 +116,14 @@ class Worker {
         reporter_(transport, master, lots_) {}
 
   void run() {
-    transport::Backoff backoff;
     for (;;) {
       const bool active = step();
       if (state_ == State::stopping) break;
       if (active) {
-        backoff.reset();
+        backoff_.reset();
       } else {
         look_after_master();
-        sleep(backoff.next(spin()));
+        sleep();
       }
     }
     stop();
@@ -170,13 +170,16 @@ class Worker {
                              std::to_string(master_process_->pid()) + "), is gone");
   }
 
-  [[nodiscard]] std::chrono::nanoseconds spin() {
-    if (!has_executors() || !host_.has_idle_cpu()) return std::chrono::nanoseconds::zero();
-    return transport::Backoff::patient_spin;
+  std::chrono::nanoseconds pause() {
+    if (!has_executors()) return backoff_.next(false);
+    // Executors ring when they have much to tell or come to the end of what was posted.
+    if (host_.has_work_left()) return transport::Backoff::calm_sleep;
+    return backoff_.next(host_.has_idle_cpu());
   }
 
-  void sleep(std::chrono::nanoseconds limit) {
-    if (!transport_.all_sent()) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
+  void sleep() {
+    auto limit = pause();
+    if (transport_.bytes_under_way() >= large_message) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
     if (limit.count() <= 0) return std::this_thread::yield();
     if (has_executors()) return host_.wait(limit);
     std::this_thread::sleep_for(limit);
@@ -232,6 +235,7 @@ class Worker {
     call.chunksize = order.chunksize;
     call.task_timeout = std::chrono::nanoseconds(order.task_timeout);
     host_.open_call(call);
+    backoff_.expect_reply();
   }
 
   void obey(const wire::CloseCall& order) {
@@ -281,6 +285,7 @@ class Worker {
   transport::Transport& transport_;
   int master_;
   const support::ProcessWatch* master_process_;
+  transport::Backoff backoff_;
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the master
   LotTable lots_;
   Reporter reporter_;

@@ -134,6 +134,7 @@ class LocalHost final : public host::Host {
   }
   void wait(std::chrono::nanoseconds timeout) override { host_.wait(timeout); }
   [[nodiscard]] bool has_idle_cpu() override { return false; }
+  [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override { host_.ring(); }
   void break_down(const std::string& reason) override { host_.break_down(reason); }
   void shut_down() override { host_.shut_down(); }

@@ -48,6 +48,7 @@ class PretendedHost final : public host::Host {
   bool poll(host::HostListener&) override { return false; }
   void wait(std::chrono::nanoseconds) override {}
   [[nodiscard]] bool has_idle_cpu() override { return false; }
+  [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override {}
   void break_down(const std::string&) override {}
   void shut_down() override {}

@@ -81,6 +81,7 @@ class EchoHost final : public host::Host {
 
   void wait(std::chrono::nanoseconds timeout) override { std::this_thread::sleep_for(timeout); }
   [[nodiscard]] bool has_idle_cpu() override { return false; }
+  [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override {}
   void break_down(const std::string& reason) override {
     ++break_downs;

@@ -1,8 +1,12 @@
 // The channel's memory as the leader deals it out; the sizes are what executors ask for.
 #include "host/arena.hpp"
 
+#include <iterator>
 #include <limits>
+#include <map>
+#include <random>
 #include <system_error>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -25,6 +29,70 @@ TEST(Arena, has_no_room_for_absurd_sizes) {
   EXPECT_GE(block, channel.arena_begin());
   arena.release(block);
   EXPECT_EQ(arena.blocks(), 0U);
+}
+
+Channel::Config small_channel() {
+  return {.slot_ranks = {0}, .slot_members = {0}, .settings = {}, .reservation = std::size_t{16} << 20U};
+}
+
+TEST(Arena, gives_the_page_freed_last_first) {
+  Channel channel(small_channel());
+  Arena arena(channel.memory(), channel.arena_begin());
+  const std::uint64_t first = arena.allocate(1);
+  const std::uint64_t second = arena.allocate(4096);
+  EXPECT_NE(first, second);
+  arena.release(first);
+  arena.release(second);
+  EXPECT_EQ(arena.allocate(100), second);
+  EXPECT_EQ(arena.allocate(100), first);
+}
+
+TEST(Arena, joins_free_pages_before_it_grows) {
+  Channel channel(small_channel());
+  Arena arena(channel.memory(), channel.arena_begin());
+  constexpr std::size_t whole = std::size_t{1} << 20U;  // what it grows by
+  const std::uint64_t begin = arena.allocate(whole);
+  arena.release(begin);
+  std::vector<std::uint64_t> pages(whole / 4096);
+  for (std::uint64_t& page : pages) page = arena.allocate(4096);
+  for (const std::uint64_t page : pages) arena.release(page);
+  EXPECT_EQ(arena.allocate(whole), begin);
+}
+
+TEST(Arena, ignores_what_is_no_block) {
+  Channel channel(small_channel());
+  Arena arena(channel.memory(), channel.arena_begin());
+  const std::uint64_t block = arena.allocate(8192);
+  for (const std::uint64_t other : {std::uint64_t{0}, block + 1, block + 4096, ~std::uint64_t{0}}) arena.release(other);
+  EXPECT_EQ(arena.blocks(), 1U);
+  arena.release(block);
+  arena.release(block);
+  EXPECT_EQ(arena.blocks(), 0U);
+}
+
+TEST(Arena, gives_blocks_that_do_not_overlap) {
+  Channel channel(small_channel());
+  Arena arena(channel.memory(), channel.arena_begin());
+  std::mt19937 random(3);
+  std::map<std::uint64_t, std::size_t> blocks;
+  for (int round = 0; round < 20'000; ++round) {
+    if (blocks.size() > 40 || (!blocks.empty() && random() % 2 == 0)) {
+      const auto gone = std::next(blocks.begin(), static_cast<std::ptrdiff_t>(random() % blocks.size()));
+      arena.release(gone->first);
+      blocks.erase(gone);
+      continue;
+    }
+    const std::size_t bytes = random() % 3 == 0 ? 1 + random() % 100'000 : 1 + random() % 5000;
+    const auto [block, added] = blocks.emplace(arena.allocate(bytes), bytes);
+    ASSERT_TRUE(added);
+    if (const auto next = std::next(block); next != blocks.end()) {
+      ASSERT_LE(block->first + bytes, next->first);
+    }
+    if (block != blocks.begin()) {
+      ASSERT_LE(std::prev(block)->first + std::prev(block)->second, block->first);
+    }
+  }
+  EXPECT_EQ(arena.blocks(), blocks.size());
 }
 
 }  // namespace
