@@ -29,6 +29,11 @@ class LotAccount {
   /// Settles [first, first + count). @returns false, changing nothing, when one of them is not outstanding.
   bool settle(std::uint64_t first, std::uint64_t count) {
     if (!is_outstanding(first, count)) return false;
+    if (const std::uint64_t i = first - lot_.first; count == 1) {
+      settled_[i / bits] |= std::uint64_t{1} << (i % bits);
+      --outstanding_;
+      return true;
+    }
     each_word(first, count, [this](std::size_t word, std::uint64_t mask) {
       settled_[word] |= mask;
       return true;
@@ -39,6 +44,7 @@ class LotAccount {
 
   [[nodiscard]] bool is_outstanding(std::uint64_t first, std::uint64_t count) {
     if (first < lot_.first || count > lot_.count || first - lot_.first > lot_.count - count) return false;
+    if (count == 1) return !is_settled(first);
     return each_word(first, count,
                      [this](std::size_t word, std::uint64_t mask) { return (settled_[word] & mask) == 0; });
   }

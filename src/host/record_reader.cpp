@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -10,31 +11,34 @@ namespace {
 
 constexpr std::uint64_t header_bytes = sizeof(RecordHeader);
 
-struct HeaderCopy {
+/// A RecordHeader that nobody else can change.
+struct alignas(RecordHeader) HeaderCopy {
   RecordKind kind = RecordKind::padding;
+  std::uint32_t reserved = 0;
   std::uint64_t lot = 0;
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t result_stride = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t capacity = 0;
   std::uint64_t block = 0;
   std::int64_t nanoseconds = 0;
-
-  bool operator==(const HeaderCopy&) const = default;
 };
+static_assert(sizeof(HeaderCopy) == sizeof(RecordHeader) &&
+              offsetof(HeaderCopy, nanoseconds) == offsetof(RecordHeader, nanoseconds));
+
+constexpr std::size_t told_bytes = offsetof(HeaderCopy, nanoseconds) + sizeof(HeaderCopy::nanoseconds);
 
 HeaderCopy copy_header(const OutboxView& outbox, std::uint64_t position) {
-  const auto& header = *reinterpret_cast<const RecordHeader*>(outbox.ring + position % outbox_bytes);
-  const HeaderCopy copy{.kind = header.kind,
-                        .lot = header.lot,
-                        .first = header.first,
-                        .count = header.count.load(std::memory_order_acquire),
-                        .result_stride = header.result_stride,
-                        .bytes = header.bytes,
-                        .block = header.block,
-                        .nanoseconds = header.nanoseconds};
+  HeaderCopy copy;
+  std::memcpy(static_cast<void*>(&copy), outbox.ring + position % outbox_bytes, told_bytes);
   std::atomic_thread_fence(std::memory_order_acquire);  // nothing is read a second time once it has been checked
   return copy;
+}
+
+bool has_changed(const HeaderCopy& header, const OutboxView& outbox, std::uint64_t position) {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return std::memcmp(&header, outbox.ring + position % outbox_bytes, told_bytes) != 0;
 }
 
 bool are_positions(const OutboxView& outbox, std::uint64_t tail) {
@@ -126,8 +130,7 @@ Reading RecordReader::read(const OutboxView& outbox, std::uint64_t tail, Record&
       if (header.bytes > max_inline_bytes) return Reading::nonsense;
       copy_.clear();
       copy_.append(payload.data(), payload.size());
-      std::atomic_thread_fence(std::memory_order_acquire);
-      if (copy_header(outbox, position) != header) return Reading::nonsense;
+      if (has_changed(header, outbox, position)) return Reading::nonsense;
       payload = copy_.bytes();
     }
     fill(record, header, payload, position);

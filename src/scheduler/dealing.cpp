@@ -6,6 +6,7 @@
 namespace rankpool::scheduler {
 
 std::optional<Command> Scheduler::next() {
+  sort_changed_hosts();
   if (decided_.empty()) {
     if (auto lot = deal()) return lot;
     retract_for_dry_hosts();
@@ -44,7 +45,7 @@ RunLot Scheduler::hand_out(Job& job, Host& host) {
   job.lots.push_back(lot);
   host.lots.push_back(lot);
   host.add(lot);
-  update(host);
+  changed_.push_back(host);
   ready_.erase(job);  // to the end: the other jobs' turn
   update(job);
   return {

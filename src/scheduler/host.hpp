@@ -34,6 +34,7 @@ struct Host {
   IntrusiveList<Lot, &Lot::in_host> lots;  ///< oldest first
   HeapLinks by_need;
   HeapLinks by_excess;
+  ListLinks<Host> in_changed;
   ListLinks<Host> in_idle;
   ListLinks<Host> in_dry;
 

@@ -35,7 +35,7 @@ void Scheduler::resize(Host& host, std::uint32_t executors) {
   pool_.executors += executors;
   pool_.executors -= host.executors;
   host.executors = executors;
-  update(host);
+  changed_.push_back(host);
 }
 
 void Scheduler::lose_host(HostId id, Unreported tasks) {
@@ -52,6 +52,7 @@ void Scheduler::lose_host(HostId id, Unreported tasks) {
     });
     close(*lot);
   }
+  changed_.erase(*host);
   needy_.erase(*host);
   loaded_.erase(*host);
   idle_.erase(*host);
@@ -59,8 +60,15 @@ void Scheduler::lose_host(HostId id, Unreported tasks) {
   hosts_.erase(id);
 }
 
-/// Puts the host where its load belongs; to be called after each change.
-void Scheduler::update(Host& host) {
+/// Puts the hosts that have changed where their load belongs.
+void Scheduler::sort_changed_hosts() {
+  while (Host* const host = changed_.front()) {
+    changed_.erase(*host);
+    sort_in(*host);
+  }
+}
+
+void Scheduler::sort_in(Host& host) {
   if (host.has_room()) {
     needy_.set(host, host.need());
   } else {
@@ -199,7 +207,7 @@ bool Scheduler::take(Lot& lot, TaskRange tasks) {
   host.discount(lot);
   const bool taken = lot.outstanding.take(tasks);
   host.count(lot);
-  if (taken) update(host);
+  if (taken) changed_.push_back(host);
   return taken;
 }
 
@@ -229,7 +237,7 @@ void Scheduler::close(Lot& lot) {
   host.lots.erase(lot);
   job.lots.erase(lot);
   lots_.close(lot);
-  update(host);
+  changed_.push_back(host);
   update(job);
   finish_if_done(job);
 }
@@ -239,7 +247,7 @@ void Scheduler::ask_back(Lot& lot, Host* thief) {
   lot.thief = thief;
   if (thief != nullptr) {
     thief->awaited = &lot;
-    update(*thief);
+    changed_.push_back(*thief);
   }
   decided_.emplace_back(RetractLot{.host = lot.host->id, .lot = lot.id});
 }
@@ -252,14 +260,14 @@ void Scheduler::settle_retraction(Lot& lot) {
   Host& thief = *lot.thief;
   lot.thief = nullptr;
   thief.awaited = nullptr;
-  update(thief);
+  changed_.push_back(thief);
 }
 
 void Scheduler::mark(Lot& lot, Retraction state) {
   lot.host->discount(lot);
   lot.retraction = state;
   lot.host->count(lot);
-  update(*lot.host);
+  changed_.push_back(*lot.host);
 }
 
 }  // namespace rankpool::scheduler

@@ -79,7 +79,8 @@ class Scheduler {
   [[nodiscard]] bool is_open(JobId id) const { return jobs_.contains(id); }
   [[nodiscard]] std::size_t open_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
-  /// Whether somewhere an executor has nothing to do, or none has more than its last chunk.
+  /// Whether somewhere an executor had nothing to do when next() had no command any more, or none had more than its
+  /// last chunk.
   [[nodiscard]] bool any_host_is_dry() const { return idle_.front() != nullptr || dry_.front() != nullptr; }
   /// Executors in all.
   [[nodiscard]] std::uint64_t executors() const { return pool_.executors; }
@@ -88,7 +89,8 @@ class Scheduler {
   Job* find_job(JobId id);
   Host* find_host(HostId id);
 
-  void update(Host& host);
+  void sort_changed_hosts();
+  void sort_in(Host& host);
   void update(Job& job);
   void resize(Host& host, std::uint32_t executors);
   void finish_if_done(Job& job);
@@ -116,6 +118,7 @@ class Scheduler {
 
   IntrusiveList<Job, &Job::in_ready> ready_;        ///< with pending tasks, in turn
   IntrusiveList<Job, &Job::in_unserved> unserved_;  ///< of those, the ones with no lot open
+  IntrusiveList<Host, &Host::in_changed> changed_;  ///< hosts whose places below have yet to be looked at
   IndexedHeap<Host, &Host::by_need> needy_;         ///< hosts with room for a lot, the neediest on top
   IndexedHeap<Host, &Host::by_excess> loaded_;      ///< hosts with something to retract, the most loaded on top
   IntrusiveList<Host, &Host::in_idle> idle_;        ///< hosts with an idle executor that await no retraction

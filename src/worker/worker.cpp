@@ -22,6 +22,9 @@ namespace {
 constexpr std::chrono::microseconds sending_sleep{100};
 constexpr std::uint64_t large_message = std::uint64_t{64} << 10U;
 
+// Who has asked for tasks back waits for the answer, and may have more such questions.
+constexpr std::chrono::milliseconds attention{20};
+
 // The master asks for a stop when it has all it wants: what it does not collect by then is of no use.
 constexpr std::chrono::seconds last_words{2};
 
@@ -130,6 +133,8 @@ class Worker {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   enum class State {
     serving,
     breaking,  ///< takes no orders; the host ends its executors and reports what they did
@@ -173,7 +178,7 @@ class Worker {
   std::chrono::nanoseconds pause() {
     if (!has_executors()) return backoff_.next(false);
     // Executors ring when they have much to tell or come to the end of what was posted.
-    if (host_.has_work_left()) return transport::Backoff::calm_sleep;
+    if (host_.has_work_left() && Clock::now() >= attentive_until_) return transport::Backoff::calm_sleep;
     return backoff_.next(host_.has_idle_cpu());
   }
 
@@ -254,6 +259,7 @@ class Worker {
 
   void obey(const wire::RetractLot& order) {
     if (state_ != State::serving) return;
+    attentive_until_ = Clock::now() + attention;
     if (lots_.contains(order.lot)) {
       host_.retract(order.lot);
     } else {
@@ -286,6 +292,7 @@ class Worker {
   int master_;
   const support::ProcessWatch* master_process_;
   transport::Backoff backoff_;
+  Clock::time_point attentive_until_{};  ///< messages are looked for though there is work left
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the master
   LotTable lots_;
   Reporter reporter_;

@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using rankpool::master::BuiltPiece;
+using rankpool::master::BuiltPieces;
 using rankpool::master::PieceBuilder;
 
 /// Blocks on the heap, counted.
@@ -39,8 +40,8 @@ class HeapMemory final : public rankpool::master::PieceMemory {
 };
 
 /// Draws doubles 0, 1, ... below `end`, as a range does, each in `time`.
-std::vector<BuiltPiece> draw_round(PieceBuilder& builder, std::uint64_t& at, std::uint64_t end,
-                                   std::chrono::milliseconds time = 0ms) {
+BuiltPieces draw_round(PieceBuilder& builder, std::uint64_t& at, std::uint64_t end,
+                       std::chrono::milliseconds time = 0ms) {
   builder.start_round();
   for (std::uint64_t room = builder.room(); room > 0 && at < end; room = builder.room()) {
     const std::uint64_t count = std::min(room, end - at);

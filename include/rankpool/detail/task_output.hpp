@@ -27,7 +27,7 @@ class TaskOutput {
 
   /// To be called when a task ends.
   void flush() const noexcept {
-    if (streams_collect_ || pending(out_) || pending(err_)) [[unlikely]]
+    if (streams_collect_ || pending(stdout) || pending(stderr)) [[unlikely]]
       flush_output();
   }
 
@@ -40,9 +40,6 @@ class TaskOutput {
 #endif
   }
 
-  // A task that puts others in their place finds those written out at the chunk's end.
-  const std::FILE* out_ = stdout;
-  const std::FILE* err_ = stderr;
   // As long as they are synchronised with C's, C++ streams collect nothing, and need no look after each task.
   bool streams_collect_ = streams_collect();
 };

@@ -1,0 +1,38 @@
+#!/bin/sh
+# instructions.sh <program> <workload>=<tasks>=<limit>...
+# Instructions of rankpool's own code for each task, of master and executor together, as callgrind counts them: the same
+# on every machine, where times are not. What they spend on waiting depends on the machine's mood and is left out.
+# Fails above a limit.
+set -u
+program=$1
+shift
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+# Of functions that look again and again for what has yet to come.
+waiting='SharedHost::wait|SharedHost::has_idle_cpu|Executor::(look_for|wait_for|spin_for|sees)_|Engine::sleep|spin_|futex'
+
+count() {  # <tasks>
+  for file in "$folder"/out.*; do callgrind_annotate --auto=no --threshold=100 "$file"; done |
+    awk -v tasks="$1" -v waiting="$waiting" '
+      /^ *[0-9,]+ \(/ && /rankpool::/ && !/:rankpool::bench::|_Function_handler/ && $0 !~ waiting { gsub(",", "", $1); all += $1 }
+      END { printf "%.1f\n", all / tasks }'
+  rm -f "$folder"/out.*
+}
+
+failed=0
+for entry; do
+  workload=${entry%%=*}
+  rest=${entry#*=}
+  tasks=${rest%%=*}
+  limit=${rest#*=}
+  if ! RANKPOOL_PROCESSES=1 valgrind -q --tool=callgrind --callgrind-out-file="$folder/out.%p" \
+    "$program" "$workload" >"$folder/log" 2>&1; then
+    cat "$folder/log"
+    exit 1
+  fi
+  figure=$(count "$tasks")
+  echo "$workload: $figure instructions a task, at most $limit"
+  awk -v figure="$figure" -v limit="$limit" 'BEGIN { exit !(figure > 0 && figure <= limit) }' || failed=1
+done
+exit "$failed"
