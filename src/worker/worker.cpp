@@ -292,7 +292,7 @@ class Worker {
   int master_;
   const support::ProcessWatch* master_process_;
   transport::Backoff backoff_;
-  Clock::time_point attentive_until_{};  ///< messages are looked for though there is work left
+  Clock::time_point attentive_until_{};                       ///< messages are looked for though there is work left
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the master
   LotTable lots_;
   Reporter reporter_;
