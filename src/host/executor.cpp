@@ -11,7 +11,6 @@
 
 #include "host/crash_handler.hpp"
 #include "host/stderr_tail.hpp"
-#include "support/spin.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
 #include "task/this_task.hpp"
@@ -210,11 +209,13 @@ bool Executor::spin_for_work() {
 }
 
 bool Executor::look_for_work() {
-  auto& header = channel_.header();
-  const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
-                              (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
-  if (awake > header.settings.cpus) return false;
-  return support::spin_until(Clock::now() + spin_time, [this] { return sees_work(); });
+  const auto pays = [&header = channel_.header()] {
+    const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
+                                (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
+    return awake <= header.settings.cpus;
+  };
+  return spinner_.until(
+      Clock::now() + spin_time, [this] { return sees_work(); }, pays);
 }
 
 void executor_main(Channel& channel, std::uint32_t slot) {

@@ -44,6 +44,8 @@ class Host {
   virtual bool poll(HostListener& listener) = 0;
   /// Sleeps until there may be something to poll, ring() is called or `timeout` is over.
   virtual void wait(std::chrono::nanoseconds timeout) = 0;
+  /// The same where nobody waits for what may come: never spins.
+  virtual void doze(std::chrono::nanoseconds timeout) { wait(timeout); }
   /// Whether a CPU of the node has nothing to do: looking for messages without a pause then costs no task its time.
   [[nodiscard]] virtual bool has_idle_cpu() = 0;
   /// Whether tasks posted here wait for an executor, so that the node does without news of others for a while.

@@ -128,22 +128,26 @@ void SharedHost::listen(HostListener& listener) {
 }
 
 void SharedHost::wait(std::chrono::nanoseconds timeout) {
-  auto& header = channel_.header();
-  const auto attention = [&header] { return header.attention.load(std::memory_order_seq_cst) != 0; };
-  if (spinning_pays() && trust_.worth_trying()) {
-    if (support::spin_until(Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time), attention)) {
-      return trust_.note_success();
-    }
+  if (trust_.worth_trying() && spinning_pays()) {
+    const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time);
+    const auto called = [this] { return is_called(); };
+    const auto pays = [this] { return spinning_pays(); };
+    if (spinner_.until(deadline, called, pays)) return trust_.note_success();
     trust_.note_failure();
   }
+  doze(timeout);
+}
+
+void SharedHost::doze(std::chrono::nanoseconds timeout) {
+  auto& header = channel_.header();
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
-  if (!attention()) {
+  if (!is_called()) {
     const auto now = Clock::now();
     const auto longest = std::min(
         {std::chrono::nanoseconds(glance_interval), watch_.until_next_round(now), retry_.until_next_round(now)});
     support::futex_wait(header.bell.rings, rings, std::min(timeout, longest));
-    if (!attention()) polls_ = 0;
+    if (!is_called()) polls_ = 0;
   }
   header.sleeping.store(0, std::memory_order_relaxed);
 }
@@ -154,10 +158,10 @@ bool SharedHost::is_glance_due() {
   return polls_++ % polls_between_clocks == 0 && glance_.is_over();
 }
 
-// Only while there is a CPU that no executor wants, and somebody may wait for what the executors are at.
+// Only while there is a CPU that no executor wants.
 bool SharedHost::spinning_pays() {
   auto& header = channel_.header();
-  return !has_work_left() && channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
+  return channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
 }
 
 bool SharedHost::has_idle_cpu() {

@@ -63,6 +63,7 @@ class SharedHost final : public Host {
   [[nodiscard]] bool has_begun(LotId lot) const override { return board_.has_begun(lot); }
   bool poll(HostListener& listener) override;
   void wait(std::chrono::nanoseconds timeout) override;
+  void doze(std::chrono::nanoseconds timeout) override;
   [[nodiscard]] bool has_idle_cpu() override;
   [[nodiscard]] bool has_work_left() override {
     return channel_.header().open_lots.load(std::memory_order_relaxed) != 0;
@@ -137,6 +138,7 @@ class SharedHost final : public Host {
   void grant_block(std::uint32_t slot);
   void take_back_block(std::uint32_t slot, std::uint64_t block);
   [[nodiscard]] bool spinning_pays();
+  [[nodiscard]] bool is_called() { return channel_.header().attention.load(std::memory_order_seq_cst) != 0; }
 
   // Tasks of limited time (shared_host_limits.cpp).
   void watch_tasks();
@@ -205,6 +207,7 @@ class SharedHost final : public Host {
   bool quiet_;
   NodeRanks others_;
   support::SpinTrust trust_;
+  support::Spinner spinner_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint32_t present_;  ///< executors, as last reported

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "support/futex.hpp"
@@ -27,19 +28,39 @@ class SpinTrust {
   int attempts_ = most_attempts;
 };
 
-/// Looks until `found()` or the time is over. Lets others that spin on the same CPU have their turn.
-/// @returns whether it found.
-template <class Found>
-bool spin_until(std::chrono::steady_clock::time_point deadline, const Found& found) {
-  constexpr int looks_between_yields = 64;  // some 2 us
-  do {
-    for (int look = 0; look < looks_between_yields; ++look) {
-      if (found()) return true;
-      spin_pause();
+/// Spins, and lets others that wait for the same CPU have it now and then: often where there are any.
+class Spinner {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Looks until `found()` or the time is over, or until that does not pay any more.
+  /// @returns whether it found.
+  template <class Found, class Pays>
+  bool until(Clock::time_point deadline, const Found& found, const Pays& pays) {
+    for (int round = 1; pays(); ++round) {
+      for (int look = 0; look < looks_per_round; ++look) {
+        if (found()) return true;
+        spin_pause();
+      }
+      const auto now = Clock::now();
+      if (now >= deadline) return false;
+      if (round % rounds_per_yield_ == 0) yield(now);
     }
+    return false;
+  }
+
+ private:
+  void yield(Clock::time_point now) {
     sched_yield();
-  } while (std::chrono::steady_clock::now() < deadline);
-  return false;
-}
+    rounds_per_yield_ = Clock::now() - now < shared ? std::min(2 * rounds_per_yield_, most_rounds) : 1;
+  }
+
+  static constexpr int looks_per_round = 64;
+  static constexpr int most_rounds = 16;  // some 10 us
+  /// Longer than a yield to nobody.
+  static constexpr std::chrono::nanoseconds shared{1500};
+
+  int rounds_per_yield_ = most_rounds;
+};
 
 }  // namespace rankpool::support

@@ -175,17 +175,19 @@ class Worker {
                              std::to_string(master_process_->pid()) + "), is gone");
   }
 
-  std::chrono::nanoseconds pause() {
-    if (!has_executors()) return backoff_.next(false);
-    // Executors ring when they have much to tell or come to the end of what was posted.
-    if (host_.has_work_left() && Clock::now() >= attentive_until_) return transport::Backoff::calm_sleep;
-    return backoff_.next(host_.has_idle_cpu());
+  /// Whether executors have work for a while; they ring when they have much to tell or come to the end of what was
+  /// posted.
+  [[nodiscard]] bool may_rest() const {
+    return has_executors() && host_.has_work_left() && Clock::now() >= attentive_until_;
   }
 
   void sleep() {
-    auto limit = pause();
+    const bool rest = may_rest();
+    std::chrono::nanoseconds limit =
+        rest ? transport::Backoff::calm_sleep : backoff_.next(has_executors() && host_.has_idle_cpu());
     if (transport_.bytes_under_way() >= large_message) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
     if (limit.count() <= 0) return std::this_thread::yield();
+    if (rest) return host_.doze(limit);
     if (has_executors()) return host_.wait(limit);
     std::this_thread::sleep_for(limit);
   }
