@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # bench.sh [--peers FOLDER] [--runs N] [--out FOLDER] [WORKLOAD[,WORKLOAD]...]
+# bench.sh --scale [--with 'NAME=COMMAND']... [--runs N] [--out FOLDER]
 # Measures rankpool in turns as ./app, under mpirun and across pretended nodes, N times each (9), and prints the medians
 # beside what is wanted of them. The workloads are those of tests/bench/workloads.cpp; none: all that are judged.
 #
@@ -7,6 +8,8 @@
 #           lists, a line NAME<TAB>WORKLOADS<TAB>COMMAND each, and leaves a line of JSON per figure in PEERS_OUT. The
 #           table then has the ratios.
 # --out     where the figures stay, as JSON lines: results.jsonl (build/bench)
+# --scale   runs 1 to 16 executors and 2 to 8 ranks instead, and draws the curves: scale.svg; those of other pools, too,
+#           whose commands --with gives ({N} executors, {RANKS} one more, {W} the workload)
 #
 # Nothing else should run on the machine. With the peers it takes 20 minutes.
 set -euo pipefail
@@ -19,11 +22,15 @@ peers=
 runs=9
 out=build/bench
 workloads=
+scale=
+others=()
 while [ $# -gt 0 ]; do
   case $1 in
     --peers) peers=$(cd "$2" && pwd); shift ;;
     --runs) runs=$2; shift ;;
     --out) out=$2; shift ;;
+    --scale) scale=yes ;;
+    --with) others+=(--with "$2"); shift ;;
     -*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" >&2; exit 64 ;;
     *) workloads+=${workloads:+,}$1 ;;
   esac
@@ -35,7 +42,7 @@ out=$(cd "$out" && pwd)
 results=$out/results.jsonl
 jobs=$out/jobs.tsv
 
-bash scripts/setup.sh build test
+bash scripts/setup.sh build test bench
 cmake --preset bench >"$out/configure.log"
 cmake --build --preset bench --target bench_workloads | tail -n 1
 
@@ -91,6 +98,9 @@ measure_with_peers() {
     "$runs" >"$out/peers.log"
 }
 
+if [ -n "$scale" ]; then
+  exec python3 scripts/bench_scale.py --program "$program" --runs "$runs" --picture "$out/scale.svg" "${others[@]}"
+fi
 all_jobs >"$jobs"
 if [ -n "$peers" ]; then measure_with_peers; else measure_alone; fi
 python3 scripts/bench_table.py "$results"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [build] [test] [fuzz] [docs] [tidy]
+# setup.sh [build] [test] [fuzz] [docs] [tidy] [bench]
 # Installs what is missing with apt: for building (the default), for the tests, for the fuzz targets, for the
-# documentation, for clang-tidy.
+# documentation, for clang-tidy, for the curves of the benchmark.
 # Debian 12, as root or as a user with sudo. Does nothing, not even look for news, when everything is there.
 set -euo pipefail
 
@@ -23,6 +23,7 @@ fuzz|libclang-rt-dev|libFuzzer itself, and its sanitizers
 docs|doxygen|builds the reference documentation from the headers
 test|valgrind|looks for memory errors
 tidy|clang-tidy|finds bugs by reading the source
+bench|python3-matplotlib|draws the curves of the benchmark
 '
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # test.sh [--long]
 # Sets up, checks the layout of the source and its documentation, builds, and runs the tests: those labelled `ci`, or
-# with --long all. The unit tests and the pools as ./app run again under AddressSanitizer, and those with several threads
-# in the master under ThreadSanitizer. libFuzzer gives the decoders bytes that nobody encoded. The last line is the
+# with --long all. Of the unit tests and the pools as ./app a part, with --long all, runs again under AddressSanitizer and
+# under ThreadSanitizer. libFuzzer gives the decoders bytes that nobody encoded. The last line is the
 # verdict.
 set -uo pipefail
 
@@ -98,9 +98,9 @@ build_and_run() {  # <preset> <option for ctest>...
 # Building all of them takes minutes: without --long, those that reach most of the memory, and those with most threads.
 asan_programs=(codec_test damaged_image_test damaged_values_test exception_image_test future_test inline_host_test
   last_words_test piece_builder_test record_reader_test result_stream_test scheduler_test stderr_tail_test
-  stream_buffer_test wire_test zygote_test calls_test callables_test crash_matrix_test crashes_test futures_test
-  life_cycle_test lifetimes_test pool_errors_test serialization_test streams_test threads_test types_test
-  worker_lost_test chaos_test terminate_test)
+  stream_buffer_test wire_test zygote_test arena_test calls_test callables_test crash_matrix_test crashes_test futures_test
+  life_cycle_test lifetimes_test pool_errors_test scribbled_channel_test serialization_test streams_test
+  threads_test types_test worker_lost_test chaos_test terminate_test)
 tsan_programs=(calls_test chaos_test ends_test future_test futures_test life_cycle_test limits_test result_stream_test
   seat_test stopped_test stream_buffer_test streams_test terminate_test threads_test waiting_test)
 
@@ -109,7 +109,7 @@ run_programs() {  # <preset> <program>...
   shift
   names=$(IFS='|' && echo "$*")
   check "configure $preset" cmake --preset "$preset" && check "build $preset" cmake --build --preset "$preset" --target "$@" &&
-    run_ctest "$preset" -R "^(unit|pool|faults)\\.($names)(\\.alone)?\$"
+    run_ctest "$preset" -R "^(unit|pool|faults)\\.($names)(\\.alone|\\.inline)?\$"
 }
 
 if check 'set-up' bash scripts/setup.sh "${purposes[@]}"; then

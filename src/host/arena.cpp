@@ -89,11 +89,12 @@ void Arena::release(std::uint64_t offset) noexcept {
   const std::size_t pages = std::exchange(pages_of_block_[page_number(offset)], 0);
   if (pages == 0) return;
   --blocks_;
-  if (pages == 1 && free_pages_.size() < most_free_pages) {
+  const bool large = top_ - begin_ > keep_limit;
+  if (pages == 1 && free_pages_.size() < most_free_pages && !large) {
     free_pages_.push_back(offset);
     return;
   }
-  if (top_ - begin_ > keep_limit) coalesce_pages();  // one may stand between the free memory and the end
+  if (large) coalesce_pages();  // one may stand between the free memory and the end
   add_free(offset, pages * page);
   trim();
 }

@@ -11,6 +11,7 @@
 
 #include "host/crash_handler.hpp"
 #include "host/stderr_tail.hpp"
+#include "support/spin.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
 #include "task/this_task.hpp"
@@ -208,14 +209,17 @@ bool Executor::spin_for_work() {
   return found;
 }
 
+// It doesn't yield: the leader counts on it, and would wake no other one while it waits for the CPU.
 bool Executor::look_for_work() {
-  const auto pays = [&header = channel_.header()] {
+  auto& header = channel_.header();
+  const auto deadline = Clock::now() + spin_time;
+  do {
     const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
                                 (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
-    return awake <= header.settings.cpus;
-  };
-  return spinner_.until(
-      Clock::now() + spin_time, [this] { return sees_work(); }, pays);
+    if (awake > header.settings.cpus) return false;
+    if (support::spin_round([this] { return sees_work(); })) return true;
+  } while (Clock::now() < deadline);
+  return false;
 }
 
 void executor_main(Channel& channel, std::uint32_t slot) {

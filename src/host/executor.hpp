@@ -14,7 +14,6 @@
 #include "host/outbox.hpp"
 #include "scheduler/chunking.hpp"
 #include "support/node_recycler.hpp"
-#include "support/spin.hpp"
 
 namespace rankpool::host {
 
@@ -67,9 +66,8 @@ class Executor {
   Claimer claimer_;
   support::NodeRecycler nodes_;
   std::pmr::list<LoadedCall> calls_{&nodes_};  ///< the last used first
-  support::Spinner spinner_;
-  std::uint64_t tasks_left_;  ///< until it retires
-  bool has_run_ = false;      ///< a chunk, to its end
+  std::uint64_t tasks_left_;                   ///< until it retires
+  bool has_run_ = false;                       ///< a chunk, to its end
 };
 
 /// What a forked executor does; the zygote calls it.

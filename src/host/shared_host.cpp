@@ -128,7 +128,7 @@ void SharedHost::listen(HostListener& listener) {
 }
 
 void SharedHost::wait(std::chrono::nanoseconds timeout) {
-  if (trust_.worth_trying() && spinning_pays()) {
+  if (timeout.count() > 0 && trust_.worth_trying() && spinning_pays()) {
     const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(timeout, spin_time);
     const auto called = [this] { return is_called(); };
     const auto pays = [this] { return spinning_pays(); };

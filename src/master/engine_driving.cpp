@@ -123,10 +123,15 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   auto time = std::chrono::nanoseconds::max();
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.
-  if (transport_) time = std::min(time, backoff_.next(local_->has_idle_cpu()));
+  const auto pause = transport_ ? pause_between_looks() : std::chrono::nanoseconds::max();
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
-  if (time > 0ns) return local_->wait(time);
-  std::this_thread::yield();
+  if (pause == 0ns) return std::this_thread::yield();
+  local_->wait(std::min(time, pause));
+}
+
+std::chrono::nanoseconds Engine::pause_between_looks() {
+  const auto pause = backoff_.next(local_->has_idle_cpu());
+  return transport_->bytes_under_way() < transport::large_message ? pause : std::min(pause, transport::sending_pause);
 }
 
 /// Polls while the driver, this thread or another, is in a callback; it delivers nothing.

@@ -37,6 +37,7 @@ struct Host {
   ListLinks<Host> in_changed;
   ListLinks<Host> in_idle;
   ListLinks<Host> in_dry;
+  ListLinks<Host> in_hungry;
 
   [[nodiscard]] std::uint64_t load() const { return chunks * load_unit / std::max<std::uint64_t>(executors, 1); }
 

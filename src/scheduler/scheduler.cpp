@@ -57,6 +57,7 @@ void Scheduler::lose_host(HostId id, Unreported tasks) {
   loaded_.erase(*host);
   idle_.erase(*host);
   dry_.erase(*host);
+  hungry_.erase(*host);
   hosts_.erase(id);
 }
 
@@ -82,6 +83,7 @@ void Scheduler::sort_in(Host& host) {
   const bool can_ask = host.executors > 0 && host.awaited == nullptr;
   idle_.keep(host, can_ask && host.has_idle_executor());
   dry_.keep(host, can_ask && host.chunks == host.executors);
+  hungry_.keep(host, host.executors > 0 && host.chunks <= host.executors);
 }
 
 // -----------------------------------------------------------------------------------------------------------------

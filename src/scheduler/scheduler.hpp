@@ -81,7 +81,7 @@ class Scheduler {
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
   /// Whether somewhere an executor had nothing to do when next() had no command any more, or none had more than its
   /// last chunk.
-  [[nodiscard]] bool any_host_is_dry() const { return idle_.front() != nullptr || dry_.front() != nullptr; }
+  [[nodiscard]] bool any_host_is_dry() const { return hungry_.front() != nullptr; }
   /// Executors in all.
   [[nodiscard]] std::uint64_t executors() const { return pool_.executors; }
 
@@ -123,6 +123,7 @@ class Scheduler {
   IndexedHeap<Host, &Host::by_excess> loaded_;      ///< hosts with something to retract, the most loaded on top
   IntrusiveList<Host, &Host::in_idle> idle_;        ///< hosts with an idle executor that await no retraction
   IntrusiveList<Host, &Host::in_dry> dry_;          ///< the same, each executor at its last chunk
+  IntrusiveList<Host, &Host::in_hungry> hungry_;    ///< both, also those that await one
   std::deque<Command> decided_;
 };
 

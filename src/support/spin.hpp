@@ -6,27 +6,40 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "support/futex.hpp"
 
 namespace rankpool::support {
 
-/// Whether waiting should begin with spinning.
+/// Whether waiting should begin with spinning. For one thread that waits; renew() may come from any.
 class SpinTrust {
  public:
-  [[nodiscard]] bool worth_trying() const { return attempts_ != 0; }
+  [[nodiscard]] bool worth_trying() const { return attempts_.load(std::memory_order_relaxed) != 0; }
   /// What is waited for next may well come soon: the reply to something new, say.
-  void renew() { attempts_ = most_attempts; }
+  void renew() { attempts_.store(most_attempts, std::memory_order_relaxed); }
   void note_success() { renew(); }
   void note_failure() {
-    if (attempts_ != 0) --attempts_;
+    const int left = attempts_.load(std::memory_order_relaxed);
+    if (left != 0) attempts_.store(left - 1, std::memory_order_relaxed);
   }
 
  private:
   static constexpr int most_attempts = 8;
-  int attempts_ = most_attempts;
+  std::atomic<int> attempts_ = most_attempts;
 };
+
+/// Looks some 64 times, which takes less than a microsecond or two.
+template <class Found>
+bool spin_round(const Found& found) {
+  constexpr int looks = 64;
+  for (int look = 0; look < looks; ++look) {
+    if (found()) return true;
+    spin_pause();
+  }
+  return false;
+}
 
 /// Spins, and lets others that wait for the same CPU have it now and then: often where there are any.
 class Spinner {
@@ -38,10 +51,7 @@ class Spinner {
   template <class Found, class Pays>
   bool until(Clock::time_point deadline, const Found& found, const Pays& pays) {
     for (int round = 1; pays(); ++round) {
-      for (int look = 0; look < looks_per_round; ++look) {
-        if (found()) return true;
-        spin_pause();
-      }
+      if (spin_round(found)) return true;
       const auto now = Clock::now();
       if (now >= deadline) return false;
       if (round % rounds_per_yield_ == 0) yield(now);
@@ -55,7 +65,6 @@ class Spinner {
     rounds_per_yield_ = Clock::now() - now < shared ? std::min(2 * rounds_per_yield_, most_rounds) : 1;
   }
 
-  static constexpr int looks_per_round = 64;
   static constexpr int most_rounds = 16;  // some 10 us
   /// Longer than a yield to nobody.
   static constexpr std::chrono::nanoseconds shared{1500};

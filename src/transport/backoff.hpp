@@ -3,10 +3,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 #include "support/spin.hpp"
 
 namespace rankpool::transport {
+
+/// While a message of this size is on its way, MPI moves it only when it is called: this often.
+inline constexpr std::uint64_t large_message = std::uint64_t{64} << 10U;
+inline constexpr std::chrono::nanoseconds sending_pause = std::chrono::microseconds(100);
 
 class Backoff {
  public:
@@ -20,7 +25,7 @@ class Backoff {
 
   /// The same, where nobody is in a hurry for what comes next: looks become as frequent as news.
   void ease() noexcept {
-    if (state_ != State::sleeping && state_ != State::calm) return reset();
+    if (is_attentive() || (state_ != State::sleeping && state_ != State::calm)) return reset();
     state_ = State::calm;
     sleep_ = std::max<std::chrono::nanoseconds>(sleep_ / 4, shortest_sleep);
     idle_since_ = Clock::now();
@@ -28,9 +33,12 @@ class Backoff {
 
   /// A reply may come soon, to a message of a new kind.
   void expect_reply() noexcept {
+    attentive_until_ = Clock::now() + attention;
     trust_.renew();
     reset();
   }
+  /// Whether such a reply was expected lately, and more like it may follow.
+  [[nodiscard]] bool is_attentive() const noexcept { return Clock::now() < attentive_until_; }
 
   /// How long to sleep now; zero means look again once others had the CPU.
   /// @param cpu_is_idle nobody else wants it.
@@ -61,6 +69,7 @@ class Backoff {
   // Where executors have work for longer, and nobody waits for what they do. Waking costs some 30 us in a virtual
   // machine.
   static constexpr std::chrono::milliseconds calm_sleep{4};
+  static constexpr std::chrono::milliseconds attention{20};
   // Nothing has happened for `patience`: an idle pool must cost well under 1 % of a core.
   static constexpr std::chrono::milliseconds longest_idle_sleep{5};
   static constexpr std::chrono::milliseconds patience{200};
@@ -75,6 +84,7 @@ class Backoff {
 
   support::SpinTrust trust_;
   State state_ = State::fresh;
+  Clock::time_point attentive_until_{};
   Clock::time_point idle_since_{};
   std::chrono::nanoseconds sleep_{};
 };

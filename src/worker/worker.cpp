@@ -18,13 +18,6 @@
 namespace rankpool::worker {
 namespace {
 
-// While a large message is on its way, MPI moves it only when it is called.
-constexpr std::chrono::microseconds sending_sleep{100};
-constexpr std::uint64_t large_message = std::uint64_t{64} << 10U;
-
-// Who has asked for tasks back waits for the answer, and may have more such questions.
-constexpr std::chrono::milliseconds attention{20};
-
 // The master asks for a stop when it has all it wants: what it does not collect by then is of no use.
 constexpr std::chrono::seconds last_words{2};
 
@@ -133,8 +126,6 @@ class Worker {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   enum class State {
     serving,
     breaking,  ///< takes no orders; the host ends its executors and reports what they did
@@ -177,15 +168,18 @@ class Worker {
 
   /// Whether executors have work for a while; they ring when they have much to tell or come to the end of what was
   /// posted.
-  [[nodiscard]] bool may_rest() const {
-    return has_executors() && host_.has_work_left() && Clock::now() >= attentive_until_;
+  [[nodiscard]] bool may_rest() const { return has_executors() && host_.has_work_left() && !backoff_.is_attentive(); }
+
+  [[nodiscard]] std::chrono::nanoseconds pause_while_sending() const {
+    if (transport_.bytes_under_way() >= transport::large_message) return transport::sending_pause;
+    return transport::Backoff::longest_sleep;
   }
 
   void sleep() {
     const bool rest = may_rest();
     std::chrono::nanoseconds limit =
         rest ? transport::Backoff::calm_sleep : backoff_.next(has_executors() && host_.has_idle_cpu());
-    if (transport_.bytes_under_way() >= large_message) limit = std::min<std::chrono::nanoseconds>(limit, sending_sleep);
+    if (!transport_.all_sent()) limit = std::min(limit, pause_while_sending());
     if (limit.count() <= 0) return std::this_thread::yield();
     if (rest) return host_.doze(limit);
     if (has_executors()) return host_.wait(limit);
@@ -261,7 +255,7 @@ class Worker {
 
   void obey(const wire::RetractLot& order) {
     if (state_ != State::serving) return;
-    attentive_until_ = Clock::now() + attention;
+    backoff_.expect_reply();  // who has asked for tasks back waits for the answer, and may have more such questions
     if (lots_.contains(order.lot)) {
       host_.retract(order.lot);
     } else {
@@ -294,7 +288,6 @@ class Worker {
   int master_;
   const support::ProcessWatch* master_process_;
   transport::Backoff backoff_;
-  Clock::time_point attentive_until_{};                       ///< messages are looked for though there is work left
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the master
   LotTable lots_;
   Reporter reporter_;

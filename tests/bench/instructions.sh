@@ -10,7 +10,8 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
 # Of functions that look again and again for what has yet to come.
-waiting='SharedHost::wait|SharedHost::has_idle_cpu|Executor::(look_for|wait_for|spin_for|sees)_|Engine::sleep|spin_|futex'
+waiting='SharedHost::(wait|doze|has_idle_cpu|spinning_pays|is_called)|Executor::(look_for|wait_for|spin_for|sees)_'
+waiting="$waiting|Engine::(sleep|pause)|spin_|Spinner|Backoff|futex"
 
 count() {  # <tasks>
   for file in "$folder"/out.*; do callgrind_annotate --auto=no --threshold=100 "$file"; done |

@@ -389,6 +389,13 @@ TEST(ThisTask, is_an_error_outside_a_task) {
   EXPECT_THROW((void)rankpool::this_task::host(), std::logic_error);
 }
 
+TEST(Future, asked_again_and_again_without_time_is_ready_some_time) {
+  const auto future = pool().apply_async(square, 5);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!future.wait(std::chrono::seconds(0))) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  EXPECT_EQ(future.get(), 25);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) { return run_cases(argc, argv); }

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <vector>
 
+#include <sys/stat.h>
+
 #include <gtest/gtest.h>
 
 #include "host/channel.hpp"
@@ -57,6 +59,24 @@ TEST(Arena, joins_free_pages_before_it_grows) {
   for (std::uint64_t& page : pages) page = arena.allocate(4096);
   for (const std::uint64_t page : pages) arena.release(page);
   EXPECT_EQ(arena.allocate(whole), begin);
+}
+
+TEST(Arena, gives_back_what_a_single_page_stood_before) {
+  Channel::Config config = small_channel();
+  config.reservation = std::size_t{128} << 20U;
+  Channel channel(config);
+  Arena arena(channel.memory(), channel.arena_begin());
+  std::vector<std::uint64_t> blocks(60);
+  for (std::uint64_t& block : blocks) block = arena.allocate(std::size_t{1} << 20U);
+  const std::uint64_t page = arena.allocate(4096);
+  struct stat before {};
+  struct stat after {};
+  for (const std::uint64_t block : blocks) arena.release(block);
+  ASSERT_EQ(fstat(channel.memory().file(), &before), 0);
+  arena.release(page);
+  ASSERT_EQ(fstat(channel.memory().file(), &after), 0);
+  EXPECT_GE(before.st_blocks * 512, 60 << 20);
+  EXPECT_LT(after.st_blocks * 512, 40 << 20);
 }
 
 TEST(Arena, ignores_what_is_no_block) {

@@ -275,8 +275,10 @@ TEST(Scheduler, a_dry_host_awaits_one_retraction_at_a_time) {
   for (JobId job = 0; job < 10; ++job) add_job(scheduler, job, 1);
   const std::vector<RunLot> given = lots(scheduler);
   ASSERT_EQ(given.size(), 10U);
+  EXPECT_FALSE(scheduler.any_host_is_dry());
   scheduler.add_host(1, 1);
   EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[9].lot}}));
+  EXPECT_TRUE(scheduler.any_host_is_dry()) << "though it awaits work";
   scheduler.add_host(2, 1);
   EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[8].lot}}));
   EXPECT_TRUE(scheduler.tasks_returned(0, given[9].lot, {0, 0}));
