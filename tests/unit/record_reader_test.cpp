@@ -248,18 +248,21 @@ TEST(RecordReader, finds_what_no_executor_writes) {
   }
 }
 
-/// A process that fills a record front to back and writes another of the same results in its place, over and over.
+/// A process that fills a record front to back and writes another of the same results in its place, over and over. Word
+/// by word, so that no time is seen that is half of one and half of another record.
 class Scribbler {
  public:
   Scribbler(std::byte* memory, std::size_t bytes) : pid_(fork()) {
     if (pid_ != 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    std::vector<std::byte> sound(memory, memory + bytes);
-    volatile std::byte* at = memory;
+    std::vector<std::uint64_t> sound(bytes / sizeof(std::uint64_t));
+    std::memcpy(sound.data(), memory, bytes);
+    constexpr std::size_t time = offsetof(RecordHeader, nanoseconds) / sizeof(std::uint64_t);
+    volatile auto* at = reinterpret_cast<std::uint64_t*>(memory);
     for (;;) {
-      for (std::size_t i = 0; i < bytes; ++i) at[i] = std::byte{0xab};
-      ++reinterpret_cast<RecordHeader*>(sound.data())->nanoseconds;
-      for (std::size_t i = bytes; i-- > 0;) at[i] = sound[i];
+      for (std::size_t i = 0; i < sound.size(); ++i) at[i] = 0xabababababababab;
+      ++sound[time];
+      for (std::size_t i = sound.size(); i-- > 0;) at[i] = sound[i];
     }
   }
   Scribbler(const Scribbler&) = delete;
