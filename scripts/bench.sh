@@ -42,10 +42,11 @@ out=$(cd "$out" && pwd)
 results=$out/results.jsonl
 jobs=$out/jobs.tsv
 
-bash scripts/setup.sh build test bench
+bash scripts/setup.sh build test ${scale:+bench}
 cmake --preset bench >"$out/configure.log"
 cmake --build --preset bench --target bench_workloads | tail -n 1
 
+python=/usr/bin/python3  # the system's own, for which the packages are that set-up installs
 program=$root/build/bench/tests/bench/bench_workloads
 mpirun='mpirun --oversubscribe --bind-to none'
 tiny=map_tiny,map_tiny_fn,map_tiny_lambda,map_unchunked
@@ -99,8 +100,8 @@ measure_with_peers() {
 }
 
 if [ -n "$scale" ]; then
-  exec python3 scripts/bench_scale.py --program "$program" --runs "$runs" --picture "$out/scale.svg" "${others[@]}"
+  exec "$python" scripts/bench_scale.py --program "$program" --runs "$runs" --picture "$out/scale.svg" "${others[@]}"
 fi
 all_jobs >"$jobs"
 if [ -n "$peers" ]; then measure_with_peers; else measure_alone; fi
-python3 scripts/bench_table.py "$results"
+"$python" scripts/bench_table.py "$results"

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs workloads with more and more executors, rankpool's and others' in turns, and draws the curves.
 
 Called by bench.sh --scale. A further pool is named by --with 'NAME=COMMAND', in which {N} stands for the number of
@@ -10,6 +10,11 @@ import os
 import statistics
 import subprocess
 import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402: after the choice of what draws
 
 EXECUTORS = (1, 2, 4, 7, 8, 16)
 MOST_RANKS = 8
@@ -73,11 +78,6 @@ def all_figures(pools, runs):
 
 
 def draw(figures, pools, path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     drawing, panels = pyplot.subplots(1, len(PANELS), figsize=(5 * len(PANELS), 4))
     for panel, (workload, (title, _)) in zip(panels, PANELS.items()):
         for pool in pools:

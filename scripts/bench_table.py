@@ -1,9 +1,10 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """bench_table.py RESULTS.jsonl...: rankpool's figures beside what is wanted of them, as a table in Markdown.
 
 Each line of the input is a figure of bench_workloads, or of a peer measured in the same turns. The table has medians;
-a ratio is to the median of the peer named, of the same input. A ratio to a peer may miss by 3 %, a bound may not. Where the lines say how much of the machine others used
-("others"), those of more than 6 % are left out if there are undisturbed ones.
+a ratio is to the median of the peer named, of the same input. A ratio to a peer may miss by 3 %, a bound may not. Where
+the lines say how much of the machine others used ("others"), those of more than 6 % are left out if there are
+undisturbed ones.
 """
 import json
 import statistics
@@ -43,16 +44,18 @@ class Goal(NamedTuple):
     than_workload: str | None = None
 
 
+def efficiencies(peer, **goal):
+    workloads = ("map_100us", "map_100us_c1", "map_irregular", "map_irregular_c1")
+    return [Goal(peer, workload, EFFICIENCY, **goal) for workload in workloads]
+
+
 GOALS = [
     Goal("rankpool", "map_tiny", PER_TASK_NS, 3.5),
     Goal("rankpool", "map_tiny_fn", PER_TASK_NS, than="raw_d2", than_workload="map_tiny"),
     Goal("rankpool", "map_tiny_lambda", PER_TASK_NS, than="raw_d2", than_workload="map_tiny"),
     Goal("rankpool", "map_unchunked", PER_TASK_US, 0.2, than="raw_d16"),
     Goal("rankpool", "apply_latency", PER_TASK_US, 0.9, than="raw_n2_1worker_d2"),
-    Goal("rankpool", "map_100us", EFFICIENCY, than="tbb", times=0.995),
-    Goal("rankpool", "map_100us_c1", EFFICIENCY, than="tbb", times=0.995),
-    Goal("rankpool", "map_irregular", EFFICIENCY, than="tbb", times=0.995),
-    Goal("rankpool", "map_irregular_c1", EFFICIENCY, than="tbb", times=0.995),
+    *efficiencies("rankpool", than="tbb", times=0.995),
     Goal("rankpool", "payload_1MB", SPEED, than="raw_d2"),
     Goal("rankpool", "payload_1MB_reuse", SPEED, than="raw_d2"),
     Goal("rankpool", "startup_first", MILLISECONDS, 10),
@@ -63,25 +66,16 @@ GOALS = [
     Goal("rankpool_mpirun", "map_tiny", PER_TASK_NS, than="rankpool", times=1.1),
     Goal("rankpool_mpirun", "map_unchunked", PER_TASK_US, than="rankpool", times=1.1),
     Goal("rankpool_mpirun", "apply_latency", PER_TASK_US, 3),
-    Goal("rankpool_mpirun", "map_100us", EFFICIENCY, than="rankpool", times=0.9),
-    Goal("rankpool_mpirun", "map_100us_c1", EFFICIENCY, than="rankpool", times=0.9),
-    Goal("rankpool_mpirun", "map_irregular", EFFICIENCY, than="rankpool", times=0.9),
-    Goal("rankpool_mpirun", "map_irregular_c1", EFFICIENCY, than="rankpool", times=0.9),
+    *efficiencies("rankpool_mpirun", than="rankpool", times=0.9),
     Goal("rankpool_mpirun", "payload_1MB", SPEED, than="raw_d2", times=0.8),
     Goal("rankpool_mpirun", "startup_cmd", MILLISECONDS, than="raw_mpi_n3 (mpirun+Init+Finalize)", times=1.1),
     Goal("rankpool_mpirun", "idle_cpu", CPU, 0.03),
     Goal("rankpool_nodes", "map_tiny", PER_TASK_NS, than="raw_d2"),
     Goal("rankpool_nodes", "map_unchunked", PER_TASK_US, than="raw_d2"),
     Goal("rankpool_nodes", "apply_latency", PER_TASK_US, 10),
-    Goal("rankpool_nodes", "map_100us", EFFICIENCY, 0.97),
-    Goal("rankpool_nodes", "map_100us_c1", EFFICIENCY, 0.97),
-    Goal("rankpool_nodes", "map_irregular", EFFICIENCY, 0.97),
-    Goal("rankpool_nodes", "map_irregular_c1", EFFICIENCY, 0.97),
+    *efficiencies("rankpool_nodes", bound=0.97),
     Goal("rankpool_nodes", "payload_1MB", SPEED, than="raw_d2"),
-    Goal("rankpool_8_on_2", "map_100us", EFFICIENCY, 0.95),
-    Goal("rankpool_8_on_2", "map_100us_c1", EFFICIENCY, 0.95),
-    Goal("rankpool_8_on_2", "map_irregular", EFFICIENCY, 0.95),
-    Goal("rankpool_8_on_2", "map_irregular_c1", EFFICIENCY, 0.95),
+    *efficiencies("rankpool_8_on_2", bound=0.95),
 ]
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # test.sh [--long]
 # Sets up, checks the layout of the source and its documentation, builds, and runs the tests: those labelled `ci`, or
-# with --long all. Of the unit tests and the pools as ./app a part, with --long all, runs again under AddressSanitizer and
-# under ThreadSanitizer. libFuzzer gives the decoders bytes that nobody encoded. The last line is the
+# with --long all. A part of the unit tests and of the pools as ./app runs again under AddressSanitizer and under
+# ThreadSanitizer, with --long all of them. libFuzzer gives the decoders bytes that nobody encoded. The last line is the
 # verdict.
 set -uo pipefail
 

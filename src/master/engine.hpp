@@ -128,6 +128,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void poll_beside_callback(Lock& lock);
   void step(Lock& lock, std::optional<Deadline> deadline);
   void sleep(Lock& lock, std::optional<Deadline> deadline);
+  void note_news();
   [[nodiscard]] std::chrono::nanoseconds pause_between_looks();
   void deliver(Lock& lock);
   void tell_waiters();

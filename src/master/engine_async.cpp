@@ -115,7 +115,7 @@ Call* Engine::recall(Lock& lock, const detail::AsyncCall& handle, host::CallId i
   const auto is_driver_away = [this] { return seat_.driving() == Driving::calling_back; };
   const auto may_go_on = [&] { return is_answered() || is_driver_away(); };
   scheduler_.hold_job(id);
-  backoff_.expect_reply();
+  if (transport_) backoff_.expect_reply();
   dispatch();
   while (!is_answered() && Clock::now() < deadline) {
     if (is_driver_away()) {

@@ -78,7 +78,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   call.total = total;
   call.sink = &sink;
   call.max_attempts = spec.max_attempts.value_or(options_.max_attempts);
-  backoff_.expect_reply();
+  if (transport_) backoff_.expect_reply();
   scheduler_.open_job(id, {.schedule = call.image.schedule,
                            .chunksize = call.image.chunksize,
                            .max_attempts = call.max_attempts,

@@ -104,17 +104,22 @@ void Engine::poll_now(Lock& lock) {
 void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
   const bool let_in = seat_.mutex().let_others_in();
   if (poll_hosts() || let_in || !ended_.empty()) {
-    // A host with work for a while can wait for more, and its results can wait for others of them.
-    if (scheduler_.any_host_is_dry()) {
-      backoff_.reset();
-    } else {
-      backoff_.ease();
-    }
+    note_news();
   } else {
     sleep(lock, deadline);
   }
   deliver(lock);
   seat_.wake_satisfied();
+}
+
+/// A host with work for a while can wait for more, and its results can wait for others of them.
+void Engine::note_news() {
+  if (!transport_) return;
+  if (scheduler_.any_host_is_dry()) {
+    backoff_.reset();
+  } else {
+    backoff_.ease();
+  }
 }
 
 void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {

@@ -1,5 +1,5 @@
 // Memory for containers whose elements come and go all the time: a freed node is the next one of its size. Costs a
-// tenth of malloc() and free(), which dominate where a call is a single short task.
+// fifth of the instructions of malloc() and free(), which were a quarter of a call of a single short task.
 #pragma once
 
 #include <array>

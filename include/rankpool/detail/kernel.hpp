@@ -69,6 +69,7 @@ class KernelFunctions {
  private:
   using Arguments = std::tuple<Args...>;
 
+  // Larger results may need memory that there is not: the error of the task whose result it is, once it has run.
   static constexpr std::size_t most_bytes_in_row = 4096;
   static constexpr bool small_and_fixed = std::is_void_v<R> || result_stride<R> <= most_bytes_in_row;
 
