@@ -130,8 +130,9 @@ class Claimer {
   /// Its last chunk is claimed: spares the others the look. A leader that sleeps may have to post the next lot; one
   /// that is awake hears of it by the results.
   void announce_exhausted(std::uint32_t i) {
-    channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << i), std::memory_order_seq_cst);
-    if (channel_.header().sleeping.load(std::memory_order_relaxed) != 0) channel_.ring_leader();
+    const std::uint64_t bit = std::uint64_t{1} << i;
+    const std::uint64_t before = channel_.header().open_lots.fetch_and(~bit, std::memory_order_seq_cst);
+    if ((before & ~bit) == 0 && channel_.header().sleeping.load(std::memory_order_relaxed) != 0) channel_.ring_leader();
   }
 
   Channel& channel_;

@@ -103,9 +103,11 @@ void Engine::poll_now(Lock& lock) {
 /// delivered, and all conditions are looked at, before it sleeps or stops.
 void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
   const bool let_in = seat_.mutex().let_others_in();
+  const bool calm = transport_ && backoff_.is_calm();
+  if (calm && !let_in && ended_.empty()) sleep(lock, deadline);
   if (poll_hosts() || let_in || !ended_.empty()) {
     note_news();
-  } else {
+  } else if (!calm) {
     sleep(lock, deadline);
   }
   deliver(lock);
@@ -115,7 +117,7 @@ void Engine::step(Lock& lock, std::optional<Deadline> deadline) {
 /// A host with work for a while can wait for more, and its results can wait for others of them.
 void Engine::note_news() {
   if (!transport_) return;
-  if (scheduler_.any_host_is_dry()) {
+  if (scheduler_.any_host_is_hungry()) {
     backoff_.reset();
   } else {
     backoff_.ease();

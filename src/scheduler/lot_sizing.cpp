@@ -6,9 +6,9 @@
 namespace rankpool::scheduler {
 namespace {
 
-/// A measured lot lasts this long on its host: 100 times a message between nodes (0.1 ms at worst), and yet short
-/// enough that jobs take turns and that little is left to retract at the end.
-constexpr Nanoseconds lot_time = 10'000'000;
+/// A measured lot lasts this long on its host: so that leaders and master may rest for 8 ms and yet send the next one
+/// in time. Jobs take turns chunk by chunk on the hosts, and what is left at the end is retracted.
+constexpr Nanoseconds lot_time = 40'000'000;
 /// With many hosts lots last longer, so that the master sends no more than 50,000 a second.
 constexpr Nanoseconds lot_time_per_host = 20'000;
 /// Before anything is measured: enough to measure by, too little to make a tail.

@@ -79,9 +79,9 @@ class Scheduler {
   [[nodiscard]] bool is_open(JobId id) const { return jobs_.contains(id); }
   [[nodiscard]] std::size_t open_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
-  /// Whether somewhere an executor had nothing to do when next() had no command any more, or none had more than its
-  /// last chunk.
-  [[nodiscard]] bool any_host_is_dry() const { return hungry_.front() != nullptr; }
+  /// Whether, when next() had no command any more, a host was about to need one: its executors were at their last
+  /// chunks, or would be within restful_backlog, as far as is known.
+  [[nodiscard]] bool any_host_is_hungry() const { return !hungry_.empty(); }
   /// Executors in all.
   [[nodiscard]] std::uint64_t executors() const { return pool_.executors; }
 
@@ -123,7 +123,7 @@ class Scheduler {
   IndexedHeap<Host, &Host::by_excess> loaded_;      ///< hosts with something to retract, the most loaded on top
   IntrusiveList<Host, &Host::in_idle> idle_;        ///< hosts with an idle executor that await no retraction
   IntrusiveList<Host, &Host::in_dry> dry_;          ///< the same, each executor at its last chunk
-  IntrusiveList<Host, &Host::in_hungry> hungry_;    ///< both, also those that await one
+  IntrusiveList<Host, &Host::in_hungry> hungry_;    ///< see any_host_is_hungry()
   std::deque<Command> decided_;
 };
 

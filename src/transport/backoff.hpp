@@ -23,13 +23,12 @@ class Backoff {
     state_ = State::fresh;
   }
 
-  /// The same, where nobody is in a hurry for what comes next: looks become as frequent as news.
+  /// The same, where nobody is in a hurry for what comes next.
   void ease() noexcept {
-    if (is_attentive() || (state_ != State::sleeping && state_ != State::calm)) return reset();
+    if (is_attentive() || state_ == State::fresh || state_ == State::spinning) return reset();
     state_ = State::calm;
-    sleep_ = std::max<std::chrono::nanoseconds>(sleep_ / 4, shortest_sleep);
-    idle_since_ = Clock::now();
   }
+  [[nodiscard]] bool is_calm() const noexcept { return state_ == State::calm; }
 
   /// A reply may come soon, to a message of a new kind.
   void expect_reply() noexcept {
@@ -43,6 +42,7 @@ class Backoff {
   /// How long to sleep now; zero means look again once others had the CPU.
   /// @param cpu_is_idle nobody else wants it.
   [[nodiscard]] std::chrono::nanoseconds next(bool cpu_is_idle = true) noexcept {
+    if (state_ == State::calm) return calm_sleep;
     const auto now = Clock::now();
     if (state_ == State::fresh) {
       state_ = cpu_is_idle && trust_.worth_trying() ? State::spinning : State::sleeping;
@@ -56,7 +56,7 @@ class Backoff {
       state_ = State::sleeping;
     }
     const std::chrono::nanoseconds result = sleep_;
-    sleep_ = std::min<std::chrono::nanoseconds>(2 * sleep_, longest(idle));
+    sleep_ = std::min<std::chrono::nanoseconds>(2 * sleep_, idle < patience ? longest_sleep : longest_idle_sleep);
     return result;
   }
 
@@ -66,21 +66,16 @@ class Backoff {
   static constexpr std::chrono::microseconds shortest_sleep{50};
   // While there is work, a message that somebody waits for waits at most this long. Costs 1.4 % of a core.
   static constexpr std::chrono::milliseconds longest_sleep{1};
-  // Where executors have work for longer, and nobody waits for what they do. Waking costs some 30 us in a virtual
+  // Where executors have work for longer, and nobody waits for what they do. Waking costs some 25 us in a virtual
   // machine.
-  static constexpr std::chrono::milliseconds calm_sleep{4};
-  static constexpr std::chrono::milliseconds attention{20};
+  static constexpr std::chrono::milliseconds calm_sleep{8};
+  static constexpr std::chrono::milliseconds attention{3};
   // Nothing has happened for `patience`: an idle pool must cost well under 1 % of a core.
   static constexpr std::chrono::milliseconds longest_idle_sleep{5};
   static constexpr std::chrono::milliseconds patience{200};
 
  private:
   enum class State { fresh, spinning, sleeping, calm };
-
-  [[nodiscard]] std::chrono::nanoseconds longest(std::chrono::nanoseconds idle) const noexcept {
-    if (idle >= patience) return longest_idle_sleep;
-    return state_ == State::calm ? calm_sleep : longest_sleep;
-  }
 
   support::SpinTrust trust_;
   State state_ = State::fresh;

@@ -115,9 +115,8 @@ class Worker {
     for (;;) {
       const bool active = step();
       if (state_ == State::stopping) break;
-      if (active) {
-        backoff_.reset();
-      } else {
+      if (active) backoff_.reset();
+      if (!active || may_rest()) {
         look_after_master();
         sleep();
       }
@@ -170,16 +169,16 @@ class Worker {
   /// posted.
   [[nodiscard]] bool may_rest() const { return has_executors() && host_.has_work_left() && !backoff_.is_attentive(); }
 
-  [[nodiscard]] std::chrono::nanoseconds pause_while_sending() const {
+  [[nodiscard]] std::chrono::nanoseconds pause_while_sending(bool rest) const {
     if (transport_.bytes_under_way() >= transport::large_message) return transport::sending_pause;
-    return transport::Backoff::longest_sleep;
+    return rest ? transport::Backoff::calm_sleep : transport::Backoff::longest_sleep;
   }
 
   void sleep() {
     const bool rest = may_rest();
     std::chrono::nanoseconds limit =
         rest ? transport::Backoff::calm_sleep : backoff_.next(has_executors() && host_.has_idle_cpu());
-    if (!transport_.all_sent()) limit = std::min(limit, pause_while_sending());
+    if (!transport_.all_sent()) limit = std::min(limit, pause_while_sending(rest));
     if (limit.count() <= 0) return std::this_thread::yield();
     if (rest) return host_.doze(limit);
     if (has_executors()) return host_.wait(limit);

@@ -66,20 +66,30 @@ TEST(Backoff, sleeps_longer_and_longer_and_longest_where_nothing_happens) {
   EXPECT_EQ(backoff.next(false), Backoff::shortest_sleep);
 }
 
-TEST(Backoff, where_nobody_is_in_a_hurry_looks_as_often_as_there_is_news) {
+TEST(Backoff, rests_where_nobody_is_in_a_hurry_until_somebody_is) {
   Backoff backoff;
-  std::chrono::nanoseconds sleep = 0ns;
-  const auto rest = [&](int looks) {
-    for (int i = 0; i < looks; ++i) sleep = backoff.next(false);
-  };
-  rest(3);
-  for (int i = 0; i < 30; ++i) backoff.ease(), rest(4);
-  EXPECT_GT(sleep, Backoff::longest_sleep);
-  EXPECT_LE(sleep, Backoff::calm_sleep);
-  for (int i = 0; i < 30; ++i) backoff.ease(), rest(1);
-  EXPECT_EQ(sleep, Backoff::shortest_sleep);
-  for (int i = 0; i < 5; ++i) backoff.ease(), rest(4);
-  EXPECT_GT(sleep, Backoff::shortest_sleep);
+  while (backoff.next(false) < Backoff::longest_sleep) {
+  }
+  backoff.ease();
+  EXPECT_TRUE(backoff.is_calm());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(backoff.next(false), Backoff::calm_sleep);
+  backoff.reset();
+  EXPECT_FALSE(backoff.is_calm());
+  EXPECT_EQ(backoff.next(false), Backoff::shortest_sleep);
+}
+
+TEST(Backoff, does_not_rest_while_it_spins_with_success_or_awaits_a_reply) {
+  Backoff spinning;
+  EXPECT_EQ(spinning.next(), 0ns);
+  spinning.ease();
+  EXPECT_FALSE(spinning.is_calm());
+
+  Backoff attentive;
+  attentive.expect_reply();
+  while (attentive.next(false) == 0ns) {
+  }
+  attentive.ease();
+  EXPECT_FALSE(attentive.is_calm());
 }
 
 }  // namespace

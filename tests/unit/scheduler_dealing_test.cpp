@@ -116,13 +116,13 @@ TEST(Scheduler, automatic_deals_half_at_once_to_a_single_host) {
   EXPECT_EQ(lots(scheduler).front().tasks.count, 500'000U);
 }
 
-TEST(Scheduler, a_measured_lot_lasts_ten_milliseconds) {
+TEST(Scheduler, a_measured_lot_lasts_forty_milliseconds) {
   Scheduler scheduler;
   scheduler.add_host(0, 10);
   scheduler.add_host(1, 10);
   add_job(scheduler, 1, 100'000'000);
   for (const RunLot& lot : lots(scheduler)) finish(scheduler, lot, 10'000);
-  for (const RunLot& lot : lots(scheduler)) EXPECT_EQ(lot.tasks.count, 10'000U);  // 10 ms · 10 executors / 10 us
+  for (const RunLot& lot : lots(scheduler)) EXPECT_EQ(lot.tasks.count, 40'000U);  // 40 ms · 10 executors / 10 us
 }
 
 TEST(Scheduler, a_measured_lot_of_long_tasks_has_one_for_each_executor) {
@@ -275,14 +275,36 @@ TEST(Scheduler, a_dry_host_awaits_one_retraction_at_a_time) {
   for (JobId job = 0; job < 10; ++job) add_job(scheduler, job, 1);
   const std::vector<RunLot> given = lots(scheduler);
   ASSERT_EQ(given.size(), 10U);
-  EXPECT_FALSE(scheduler.any_host_is_dry());
   scheduler.add_host(1, 1);
   EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[9].lot}}));
-  EXPECT_TRUE(scheduler.any_host_is_dry()) << "though it awaits work";
   scheduler.add_host(2, 1);
   EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[8].lot}}));
   EXPECT_TRUE(scheduler.tasks_returned(0, given[9].lot, {0, 0}));
   EXPECT_EQ(drain(scheduler), (std::vector<Command>{RetractLot{0, given[7].lot}}));  // an answer of nothing: the next
+}
+
+TEST(Scheduler, a_host_is_hungry_when_what_it_has_would_not_last_until_the_next_look) {
+  constexpr Nanoseconds task_time = 1'000'000;
+  Scheduler scheduler;
+  scheduler.add_host(0, 1);
+  add_job(scheduler, 1, 100, {.schedule = Schedule::dynamic});
+  std::vector<RunLot> given = lots(scheduler);
+  EXPECT_TRUE(scheduler.any_host_is_hungry()) << "for all that is known";
+  const auto run = [&](std::uint64_t tasks) {
+    for (; tasks != 0; --tasks) {
+      RunLot& lot = given.front();
+      EXPECT_TRUE(scheduler.tasks_done(0, lot.lot, {lot.tasks.first, 1}, task_time));
+      lot.tasks = {lot.tasks.first + 1, lot.tasks.count - 1};
+      if (lot.tasks.count == 0) given.erase(given.begin());
+      for (const RunLot& next : lots(scheduler)) given.push_back(next);
+    }
+  };
+  run(1);
+  EXPECT_FALSE(scheduler.any_host_is_hungry()) << "it has work for 70 ms at least";
+  scheduler.add_host(1, 0);
+  EXPECT_FALSE(scheduler.any_host_is_hungry()) << "who has no executors needs no work";
+  run(90);
+  EXPECT_TRUE(scheduler.any_host_is_hungry()) << "it has work for 9 ms";
 }
 
 TEST(Scheduler, equally_loaded_hosts_take_nothing_from_each_other) {
