@@ -40,6 +40,7 @@ RunLot Scheduler::hand_out(Job& job, Host& host) {
   lot.piece_first = range.piece_first;
   lot.attempt = range.attempt;
   lot.chunk = size.chunk;
+  lot.task_time = job.task_time.measured() ? job.task_time.mean() : 0;
   lot.outstanding.assign({.first = range.tasks.first, .count = size.tasks});
   job.pending.take_front(size.tasks);
   job.lots.push_back(lot);

@@ -16,6 +16,8 @@ struct Host {
   static constexpr std::uint64_t wanted_chunks_per_executor = 2;
   /// The same between lots, whatever their size.
   static constexpr std::uint32_t wanted_lots = 2;
+  /// And this long, in nanoseconds, however many chunks that is.
+  static constexpr double least_backlog = 1e6;
   /// Enough one-task lots to keep few executors busy over a message's round trip.
   static constexpr std::uint32_t least_lot_limit = 16;
   /// Loads are chunks per executor in this fixed point.
@@ -30,6 +32,7 @@ struct Host {
   std::uint64_t retractable_chunks = 0;    ///< of the lots not retracted yet
   std::uint64_t running_chunks = 0;        ///< of the lots that gave back what had not started
   double slowness = 1;                     ///< its time per task over that of the jobs' mean
+  double work = 0;                         ///< of all its lots
   Lot* awaited = nullptr;                  ///< the lot retracted for this host, until it is answered
   IntrusiveList<Lot, &Lot::in_host> lots;  ///< oldest first
   HeapLinks by_need;
@@ -55,8 +58,18 @@ struct Host {
   /// Lower is needier; a host below `need_limit` wants work.
   static constexpr std::uint64_t need_limit = wanted_chunks_per_executor * load_unit;
   [[nodiscard]] std::uint64_t need() const {
-    return open_lots < wanted_lots ? std::min(load(), need_limit - 1) : load();
+    return open_lots < wanted_lots || is_brief() ? std::min(load(), need_limit - 1) : load();
   }
+  /// What it has would not last until who deals is woken and gets a CPU.
+  [[nodiscard]] bool is_brief() const { return work > 0 && backlog() < least_backlog; }
+
+  /// Nanoseconds for which its executors have work, as far as tasks were measured.
+  [[nodiscard]] double backlog() const { return work * slowness / std::max<std::uint32_t>(executors, 1); }
+
+  /// It needs more before who deals would look again: what is known of it may be two rests of 8 ms old, its leader's
+  /// and the dealer's, and the answer takes another.
+  static constexpr double restful_backlog = 25e6;
+  [[nodiscard]] bool is_hungry() const { return executors > 0 && (chunks <= executors || backlog() < restful_backlog); }
 
   /// The same per executor.
   [[nodiscard]] std::uint64_t excess() const {
@@ -66,16 +79,21 @@ struct Host {
   [[nodiscard]] bool has_idle_executor() const { return chunks < executors; }
 
   void add(const Lot& lot) { ++open_lots, count(lot); }
-  void remove(const Lot& lot) { --open_lots, discount(lot); }
+  void remove(const Lot& lot) {
+    --open_lots, discount(lot);
+    if (open_lots == 0) work = 0;  // sums of doubles drift
+  }
 
   /// Bracket every change of a lot's outstanding tasks or retraction by these two.
   void discount(const Lot& lot) {
     chunks -= lot.chunks();
+    work -= lot.work();
     if (lot.retraction == Retraction::none) retractable_chunks -= lot.chunks();
     if (lot.retraction == Retraction::answered) running_chunks -= lot.chunks();
   }
   void count(const Lot& lot) {
     chunks += lot.chunks();
+    work += lot.work();
     if (lot.retraction == Retraction::none) retractable_chunks += lot.chunks();
     if (lot.retraction == Retraction::answered) running_chunks += lot.chunks();
   }

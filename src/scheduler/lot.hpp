@@ -45,11 +45,14 @@ struct Lot {
   Retraction retraction = Retraction::none;
   Host* thief = nullptr;    ///< the host that ran dry, for which the lot was retracted
   std::uint64_t chunk = 1;  ///< estimate of what its executors claim at a time
+  double task_time = 0;     ///< nanoseconds, as measured when the lot was handed out; 0 unmeasured
   RunSet outstanding;
   ListLinks<Lot> in_host;
   ListLinks<Lot> in_job;
 
   [[nodiscard]] std::uint64_t chunks() const { return detail::ceil_div(outstanding.count(), chunk); }
+  /// Nanoseconds of one executor.
+  [[nodiscard]] double work() const { return static_cast<double>(outstanding.count()) * task_time; }
 };
 
 /// The open lots by id. An id is a slot number and the slot's generation, so a look-up is an index and a comparison.

@@ -5,28 +5,6 @@
 #include <stdexcept>
 
 namespace rankpool::scheduler {
-namespace {
-
-/// Nobody need look after a host with work for longer. What is known of it may be two rests of 8 ms old, its leader's
-/// and the master's, and the answer takes another.
-constexpr double restful_backlog = 25e6;
-
-/// Nanoseconds for which the host's executors have work, as far as tasks were measured.
-double backlog(const Host& host) {
-  double work = 0;
-  for (const Lot* lot = host.lots.front(); lot != nullptr; lot = host.lots.next(*lot)) {
-    const TaskTime& time = lot->job->task_time;
-    if (time.measured()) work += static_cast<double>(lot->outstanding.count()) * time.mean();
-  }
-  return work * host.slowness / host.executors;
-}
-
-bool is_hungry(const Host& host) {
-  return host.executors > 0 && (host.chunks <= host.executors || backlog(host) < restful_backlog);
-}
-
-}  // namespace
-
 Job* Scheduler::find_job(JobId id) {
   const auto found = jobs_.find(id);
   return found == jobs_.end() ? nullptr : &found->second;
@@ -104,7 +82,7 @@ void Scheduler::sort_in(Host& host) {
   const bool can_ask = host.executors > 0 && host.awaited == nullptr;
   idle_.keep(host, can_ask && host.has_idle_executor());
   dry_.keep(host, can_ask && host.chunks == host.executors);
-  hungry_.keep(host, is_hungry(host));
+  hungry_.keep(host, host.is_hungry());
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -197,6 +175,11 @@ bool Scheduler::tasks_done(HostId host, LotId lot_id, TaskRange tasks, Nanosecon
   if (lot == nullptr || !take(*lot, tasks)) return false;
   TaskTime& time = lot->job->task_time;
   time.record(tasks.count, busy);
+  if (lot->task_time == 0) {
+    lot->host->discount(*lot);
+    lot->task_time = time.mean();
+    lot->host->count(*lot);
+  }
   lot->host->record_speed(static_cast<double>(busy) / static_cast<double>(tasks.count) / time.mean());
   close_if_settled(*lot);
   return true;

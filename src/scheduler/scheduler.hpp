@@ -79,8 +79,7 @@ class Scheduler {
   [[nodiscard]] bool is_open(JobId id) const { return jobs_.contains(id); }
   [[nodiscard]] std::size_t open_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
-  /// Whether, when next() had no command any more, a host was about to need one: its executors were at their last
-  /// chunks, or would be within restful_backlog, as far as is known.
+  /// Whether a host was, when next() had no command any more; see Host.
   [[nodiscard]] bool any_host_is_hungry() const { return !hungry_.empty(); }
   /// Executors in all.
   [[nodiscard]] std::uint64_t executors() const { return pool_.executors; }

@@ -156,8 +156,20 @@ TEST(Scheduler, a_host_keeps_two_chunks_an_executor_or_two_lots) {
   add_job(scheduler, 1, 1000, {.schedule = Schedule::dynamic});
   std::vector<RunLot> given = lots(scheduler);
   ASSERT_EQ(given.size(), 2U);
-  finish(scheduler, given[0]);
+  finish(scheduler, given[0], 1'000'000);
   EXPECT_EQ(lots(scheduler).size(), 1U);  // one lot left: it wants a second
+}
+
+TEST(Scheduler, a_host_keeps_chunks_for_a_millisecond) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 1);
+  scheduler.open_job(1, {.schedule = Schedule::dynamic, .chunksize = 100});
+  constexpr std::uint64_t pieces = 14;
+  for (std::uint64_t piece = 0; piece < pieces; ++piece) scheduler.add_tasks(1, {100 * piece, 100});
+  const std::vector<RunLot> given = lots(scheduler);
+  ASSERT_EQ(given.size(), 2U) << "a lot is no more than a piece";
+  EXPECT_TRUE(scheduler.tasks_done(0, given[0].lot, given[0].tasks, 100'000));  // 0.1 ms
+  EXPECT_EQ(lots(scheduler).size(), 10U);  // beside the other, of which nothing is measured yet
 }
 
 // ------------------------------------------------------------------------------------------------- many jobs, fairness

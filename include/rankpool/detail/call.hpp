@@ -114,6 +114,7 @@ class ResultWriter {
   /// Closes the open run and starts a new one with room for `bytes`.
   virtual void make_room(std::size_t bytes) = 0;
 
+  template <std::size_t stride>
   friend class FixedResults;
 
   std::byte* cursor_ = nullptr;
@@ -123,40 +124,40 @@ class ResultWriter {
 };
 
 /// Results of one size, as many as there is room for, at least one unless there are none to come. While it lives
-/// nothing else is done with the writer: place and number stay in registers, where going through the writer's members
-/// for each task would make it wait for the one before.
+/// nothing else is done with the writer: places and numbers are reckoned from registers, where going through the
+/// writer's members for each task would make it wait for the one before.
+/// @tparam stride bytes of a result, few enough for any run.
+template <std::size_t stride>
 class FixedResults {
  public:
-  /// @param stride bytes of a result, few enough for any run. @param most that may come.
-  FixedResults(ResultWriter& writer, std::size_t stride, std::uint64_t most)
+  /// @param most that may come.
+  FixedResults(ResultWriter& writer, std::uint64_t most)
       : writer_(writer),
-        stride_(stride),
-        at_(writer.reserve(stride)),
+        begin_(writer.reserve(stride)),
         finished_(writer.finished_),
-        count_(finished_->load(std::memory_order_relaxed)) {
-    const std::uint64_t fit = stride == 0 ? most : static_cast<std::uint64_t>(writer.limit_ - at_) / stride;
-    end_ = count_ + (fit < most ? fit : most);
+        before_(finished_->load(std::memory_order_relaxed)),
+        room_(most) {
+    if constexpr (stride != 0) {
+      const std::uint64_t fit = static_cast<std::uint64_t>(writer.limit_ - begin_) / stride;
+      if (fit < most) room_ = fit;
+    }
   }
   FixedResults(const FixedResults&) = delete;
   FixedResults& operator=(const FixedResults&) = delete;
-  ~FixedResults() { writer_.cursor_ = at_; }
+  ~FixedResults() { writer_.cursor_ = place(finished_->load(std::memory_order_relaxed) - before_); }
 
-  [[nodiscard]] bool full() const { return count_ == end_; }
-  /// Where the running task's result goes.
-  [[nodiscard]] std::byte* place() const { return at_; }
-  /// As ResultWriter::commit().
-  void commit() {
-    at_ += stride_;
-    finished_->store(++count_, std::memory_order_release);
-  }
+  [[nodiscard]] std::uint64_t room() const { return room_; }
+  /// Where the i-th result goes.
+  [[nodiscard]] std::byte* place(std::uint64_t i) const { return begin_ + i * stride; }
+  /// As ResultWriter::commit(), for the i-th result after those before it.
+  void commit(std::uint64_t i) { finished_->store(before_ + i + 1, std::memory_order_release); }
 
  private:
   ResultWriter& writer_;
-  std::size_t stride_;
-  std::byte* at_;
+  std::byte* begin_;
   std::atomic<std::uint64_t>* finished_;
-  std::uint64_t count_;
-  std::uint64_t end_ = 0;
+  std::uint64_t before_;
+  std::uint64_t room_;
 };
 
 /// One chunk as its kernel sees it.

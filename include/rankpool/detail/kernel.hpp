@@ -56,12 +56,12 @@ class KernelFunctions {
   static void run(void* callable, const Chunk& chunk) {
     F& f = *static_cast<F*>(callable);
     const HomeProcess home;
-    const TaskOutput output;
+    const ChunkOutput rest;
     for (std::uint64_t i = 0; i < chunk.count;) {
       if constexpr (small_and_fixed) {
-        i = run_tasks(f, chunk, i, home, output);
+        i = run_tasks(f, chunk, i, home);
       } else {
-        run_task(f, input(chunk, i++), home, output, *chunk.results);
+        run_task(f, input(chunk, i++), home, *chunk.results);
       }
     }
   }
@@ -102,24 +102,25 @@ class KernelFunctions {
 
   /// Runs tasks from the `first` on, up to one that throws or as there is room for their results.
   /// @returns one past the last.
-  static std::uint64_t run_tasks(F& f, const Chunk& chunk, std::uint64_t first, HomeProcess home,
-                                 const TaskOutput& output) requires small_and_fixed {
+  static std::uint64_t run_tasks(F& f, const Chunk& chunk, std::uint64_t first,
+                                 HomeProcess home) requires small_and_fixed {
     const Chunk local = chunk;  // where no store of a result can change it
+    TaskOutput output;
     std::uint64_t i = first;
     try {
-      FixedResults results(*local.results, result_stride<R>, local.count - first);
-      for (; !results.full(); ++i) {
+      FixedResults<result_stride<R>> results(*local.results, local.count - first);
+      for (const std::uint64_t end = first + results.room(); i != end; ++i) {
         if constexpr (std::is_void_v<R>) {
           static_cast<void>(call(f, input(local, i)));
           leave_if_forked(home);
         } else {
           const R result = call(f, input(local, i));
           leave_if_forked(home);
-          encode_fixed(result, results.place());
+          encode_fixed(result, results.place(i - first));
         }
         // What the task printed leaves before its result does: who has the result sees the text.
         output.flush();
-        results.commit();
+        results.commit(i - first);
       }
       return i;
     } catch (...) {
@@ -130,8 +131,8 @@ class KernelFunctions {
     }
   }
 
-  static void run_task(F& f, Bytes input, HomeProcess home, const TaskOutput& output,
-                       ResultWriter& results) requires(!small_and_fixed) {
+  static void run_task(F& f, Bytes input, HomeProcess home, ResultWriter& results) requires(!small_and_fixed) {
+    TaskOutput output;
     bool returned = false;
     try {
       const R result = call(f, input);
