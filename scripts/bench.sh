@@ -105,3 +105,5 @@ fi
 all_jobs >"$jobs"
 if [ -n "$peers" ]; then measure_with_peers; else measure_alone; fi
 "$python" scripts/bench_table.py "$results"
+echo
+"$python" scripts/bench_table.py --overview "$results"

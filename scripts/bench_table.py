@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""bench_table.py RESULTS.jsonl...: rankpool's figures beside what is wanted of them, as a table in Markdown.
+"""bench_table.py [--overview] RESULTS.jsonl...: rankpool's figures beside what is wanted of them, as a table in Markdown.
+With --overview: beside other pools'.
 
 Each line of the input is a figure of bench_workloads, or of a peer measured in the same turns. The table has medians;
 a ratio is to the median of the peer named, of the same input. A ratio to a peer may miss by 3 %, a bound may not. Where
@@ -135,10 +136,63 @@ def row(goal, figures):
     ]
 
 
+class Row(NamedTuple):
+    title: str
+    workload: str
+    unit: Unit
+    of_others: str | None = None  # their workload, where it has another name
+    raw: str = "raw_d2"
+
+
+OVERVIEW = [
+    Row("`x*x` over 1,000,000 doubles, by function pointer; ns per task", "map_tiny", PER_TASK_NS),
+    Row("the same by `rankpool::fn`", "map_tiny_fn", PER_TASK_NS, "map_tiny"),
+    Row("the same by a lambda", "map_tiny_lambda", PER_TASK_NS, "map_tiny"),
+    Row("`x*x` over 100,000 doubles, chunksize 1; us per task", "map_unchunked", PER_TASK_US, raw="raw_d16"),
+    Row("`apply`, one after another; us", "apply_latency", PER_TASK_US, raw="raw_n2_1worker_d2"),
+    Row("20,000 tasks of 100 us; efficiency", "map_100us", EFFICIENCY),
+    Row("the same, chunksize 1", "map_100us_c1", EFFICIENCY),
+    Row("20,000 tasks of heavy-tailed length; efficiency", "map_irregular", EFFICIENCY),
+    Row("the same, chunksize 1", "map_irregular_c1", EFFICIENCY),
+    Row("500 tasks of 1 MB there and back, fresh memory; GB/s", "payload_1MB", SPEED),
+    Row("the same, memory used again", "payload_1MB_reuse", SPEED),
+    Row("CPU time of 3 s of idleness; s", "idle_cpu", CPU),
+]
+POOLS = {
+    "`./app`": "rankpool",
+    "`mpirun -n 3`": "rankpool_mpirun",
+    "3 pretended nodes": "rankpool_nodes",
+    "raw MPI": None,  # as the row says
+    "oneTBB": "tbb",
+    "Python `mp.Pool`": "mp.Pool_py3.11",
+    "mpi4py.futures": "mpi4py.MPIPoolExecutor",
+}
+
+
+def overview_cell(row, peer, figures):
+    is_own = peer is not None and peer.startswith("rankpool")
+    workload = row.workload if is_own else row.of_others or row.workload
+    found = values(figures, peer or row.raw, workload, row.unit)
+    if not found:
+        return ""
+    figure = statistics.median(found)
+    return f"{figure:.3g}" if figure < 1000 else f"{figure:.0f}"
+
+
+def print_overview(figures):
+    print("| | " + " | ".join(POOLS) + " |")
+    print("|---" * (len(POOLS) + 1) + "|")
+    for line in OVERVIEW:
+        print(f"| {line.title} | " + " | ".join(overview_cell(line, peer, figures) for peer in POOLS.values()) + " |")
+
+
 def main():
-    if len(sys.argv) < 2:
+    arguments = sys.argv[1:]
+    if not arguments or arguments == ["--overview"]:
         sys.exit(__doc__)
-    figures = read(sys.argv[1:])
+    if arguments[0] == "--overview":
+        return print_overview(read(arguments[1:]))
+    figures = read(arguments)
     print("| | workload | unit | median | range | runs | wanted | its median | ratio | met |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for cells in filter(None, (row(goal, figures) for goal in GOALS)):

@@ -16,48 +16,39 @@ RANKPOOL_API void flush_output() noexcept;
 /// a buffer of its own, or a C stream is wide. As long as they are synchronised with C's, C++ streams collect nothing.
 RANKPOOL_API bool streams_collect() noexcept;
 
-/// stdout or stderr, and where it puts the next character as long as there is nothing to flush.
-class QuietStream {
+/// Flushes the output of tasks, each task's when it ends. A local variable of the loop over them stays in registers.
+class TaskOutput {
  public:
-  /// As it is now.
-  static QuietStream of_stdout() noexcept { return {stdout, streams_collect()}; }
-  static QuietStream of_stderr() noexcept { return {stderr, false}; }
+  /// To be called when a task ends, which may have closed or replaced the streams.
+  void flush() noexcept {
+    if (may_hold_text(stdout, stdout_) || may_hold_text(stderr, stderr_)) [[unlikely]] {
+      flush_output();
+      stdout_ = quiet(stdout, streams_collect());
+      stderr_ = quiet(stderr, false);
+    }
+  }
 
-  [[nodiscard]] bool may_hold_text() const noexcept {
+ private:
+  /// Where the stream puts the next character as long as there is nothing to flush.
+  static const char* quiet([[maybe_unused]] const std::FILE* stream, [[maybe_unused]] bool others_hold_text) noexcept {
 #ifdef __GLIBC__
-    return file_->_IO_write_ptr != quiet_;
+    static constexpr char nowhere = 0;
+    return others_hold_text ? &nowhere : stream->_IO_write_base;
+#else
+    return nullptr;
+#endif
+  }
+
+  static bool may_hold_text([[maybe_unused]] const std::FILE* stream, [[maybe_unused]] const char* quiet) noexcept {
+#ifdef __GLIBC__
+    return stream->_IO_write_ptr != quiet;
 #else
     return true;
 #endif
   }
 
- private:
-  QuietStream(const std::FILE* file, [[maybe_unused]] bool others_hold_text) noexcept : file_(file) {
-#ifdef __GLIBC__
-    static constexpr char nowhere = 0;
-    quiet_ = others_hold_text ? &nowhere : file->_IO_write_base;
-#endif
-  }
-
-  const std::FILE* file_;
-  const char* quiet_ = nullptr;
-};
-
-/// Flushes the output of tasks, each task's when it ends. A local variable of the loop over them stays in registers.
-class TaskOutput {
- public:
-  /// To be called when a task ends.
-  void flush() noexcept {
-    if (stdout_.may_hold_text() || stderr_.may_hold_text()) [[unlikely]] {
-      flush_output();
-      stdout_ = QuietStream::of_stdout();
-      stderr_ = QuietStream::of_stderr();
-    }
-  }
-
- private:
-  QuietStream stdout_ = QuietStream::of_stdout();
-  QuietStream stderr_ = QuietStream::of_stderr();
+  const char* stdout_ = quiet(stdout, streams_collect());
+  const char* stderr_ = quiet(stderr, false);
 };
 
 /// Flushes what is left at the end of a chunk, where a task has just given the streams a memory of their own.
