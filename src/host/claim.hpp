@@ -113,6 +113,9 @@ class Claimer {
     chunk_.data = lot.data.load(relaxed);
     chunk_.offsets = lot.offsets.load(relaxed);
     chunk_.attempt = lot.attempt.load(relaxed);
+    // Both are the leader's lines, and come together.
+    __builtin_prefetch(channel_.at(chunk_.image));
+    __builtin_prefetch(channel_.at(chunk_.data));
     return lot.count.load(relaxed);
   }
 

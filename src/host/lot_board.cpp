@@ -111,7 +111,9 @@ void LotBoard::close(std::uint32_t slot) {
   const std::uint64_t generation = ClaimWord::generation(claim.load(std::memory_order_relaxed));
   claim.store(ClaimWord::make(generation + 1, ClaimWord::closed), std::memory_order_seq_cst);
   // An executor that died between its claim and this may have left the bit.
-  channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+  const std::uint64_t bit = std::uint64_t{1} << slot;
+  auto& open = channel_.header().open_lots;
+  if ((open.load(std::memory_order_seq_cst) & bit) != 0) open.fetch_and(~bit, std::memory_order_seq_cst);
   slots_.erase(accounts_[slot]->lot().id);
   accounts_[slot].reset();
   if (waiting_.empty()) return;

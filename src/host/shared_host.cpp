@@ -20,6 +20,13 @@ constexpr auto spin_time = 50us;
 // Memory that an executor may keep for its next large result.
 constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
 
+/// Another core has written the record: its lines come while the slot's come.
+void prefetch_record(const OutboxView& outbox) {
+  const std::byte* record = outbox.ring + outbox.head % outbox_bytes;
+  __builtin_prefetch(record);
+  __builtin_prefetch(record + cache_line);
+}
+
 }  // namespace
 
 SharedHost::SharedHost(const Config& config, Zygote& zygote)
@@ -174,6 +181,7 @@ bool SharedHost::has_idle_cpu() {
 void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   Executor& known = executors_[slot];
+  prefetch_record(outbox(slot));
   const std::uint64_t tail = executor.tail.load(std::memory_order_seq_cst);
   if (executor.head.load(std::memory_order_relaxed) != known.head) disbelieve(slot);
   while (known.sense == Sense::sound) {
@@ -182,7 +190,7 @@ void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
     if (reading == Reading::nothing) break;
     if (reading == Reading::nonsense || !deliver(slot, record, listener)) return disbelieve(slot);
     known.head = record.end;
-    executor.head.store(known.head, std::memory_order_seq_cst);
+    executor.head.store(known.head, std::memory_order_release);
   }
   if (known.sense == Sense::astray) return;
   known.head = tail;

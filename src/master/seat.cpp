@@ -14,7 +14,7 @@ std::uint32_t this_thread() noexcept {
 }  // namespace
 
 Seat::Driving Seat::driving_here() const noexcept {
-  const Driver driver = driver_.load();
+  const Driver driver = driver_.load(std::memory_order_relaxed);
   return driver.thread == this_thread() ? driver.does : Driving::nothing;
 }
 
@@ -51,24 +51,24 @@ void Seat::offer() noexcept {
   if (next != waiters_.end()) rouse(**next, Waiter::State::called);
 }
 
-Seat::Turn::Turn(Seat& seat) noexcept : seat_(seat), before_(seat.driver_.load()) {
-  seat.driver_ = Driver{this_thread(), Driving::polling};
+Seat::Turn::Turn(Seat& seat) noexcept : seat_(seat), before_(seat.driver_.load(std::memory_order_relaxed)) {
+  seat.set_driver({this_thread(), Driving::polling});
 }
 
 Seat::Turn::~Turn() {
-  seat_.driver_ = before_;
+  seat_.set_driver(before_);
   seat_.offer();
 }
 
 Seat::Aside::Aside(Seat& seat, Lock& lock, Driving what) : seat_(seat), lock_(lock) {
-  seat.driver_ = Driver{this_thread(), what};
+  seat.set_driver({this_thread(), what});
   seat.wake_satisfied();
   lock.unlock();
 }
 
 Seat::Aside::~Aside() {
   lock_.lock();
-  seat_.driver_ = Driver{this_thread(), Driving::polling};
+  seat_.set_driver({this_thread(), Driving::polling});
 }
 
 }  // namespace rankpool::master

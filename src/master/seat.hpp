@@ -43,7 +43,7 @@ class Seat {
 
   [[nodiscard]] Mutex& mutex() noexcept { return mutex_; }
 
-  [[nodiscard]] Driving driving() const noexcept { return driver_.load().does; }
+  [[nodiscard]] Driving driving() const noexcept { return driver_.load(std::memory_order_relaxed).does; }
   [[nodiscard]] bool is_taken() const noexcept { return driving() != Driving::nothing; }
 
   /// What this thread does in the seat; `nothing` when another sits there.
@@ -104,6 +104,8 @@ class Seat {
     State state = State::asleep;
   };
 
+  // Others read it under the mutex, and without it only to compare the thread with their own.
+  void set_driver(Driver driver) noexcept { driver_.store(driver, std::memory_order_relaxed); }
   static void rouse(Waiter& waiter, Waiter::State state) noexcept;
 
   Mutex mutex_;
