@@ -105,7 +105,7 @@ class Claimer {
   /// Reads the lot's fields; they count only if the compare-exchange then succeeds. @returns its number of tasks.
   std::uint64_t read(const LotSlot& lot) {
     constexpr auto relaxed = std::memory_order_relaxed;
-    chunk_.lot = lot.lot.load(relaxed);
+    const std::uint64_t before = std::exchange(chunk_.lot, lot.lot.load(relaxed));
     chunk_.call = lot.call.load(relaxed);
     chunk_.image = lot.image.load(relaxed);
     chunk_.first = lot.first.load(relaxed);
@@ -113,9 +113,10 @@ class Claimer {
     chunk_.data = lot.data.load(relaxed);
     chunk_.offsets = lot.offsets.load(relaxed);
     chunk_.attempt = lot.attempt.load(relaxed);
-    // Both are the leader's lines, and come together.
-    __builtin_prefetch(channel_.at(chunk_.image));
-    __builtin_prefetch(channel_.at(chunk_.data));
+    if (chunk_.lot != before) {  // both are the leader's lines, and come together
+      __builtin_prefetch(channel_.at(chunk_.image));
+      __builtin_prefetch(channel_.at(chunk_.data));
+    }
     return lot.count.load(relaxed);
   }
 

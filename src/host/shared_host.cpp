@@ -21,8 +21,7 @@ constexpr auto spin_time = 50us;
 constexpr std::uint64_t largest_spare = std::uint64_t{8} << 20U;
 
 /// Another core has written the record: its lines come while the slot's come.
-void prefetch_record(const OutboxView& outbox) {
-  const std::byte* record = outbox.ring + outbox.head % outbox_bytes;
+void prefetch_record(const std::byte* record) {
   __builtin_prefetch(record);
   __builtin_prefetch(record + cache_line);
 }
@@ -181,7 +180,7 @@ bool SharedHost::has_idle_cpu() {
 void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   ExecutorSlot& executor = channel_.slot(slot);
   Executor& known = executors_[slot];
-  prefetch_record(outbox(slot));
+  prefetch_record(channel_.outbox(slot) + known.head % outbox_bytes);
   const std::uint64_t tail = executor.tail.load(std::memory_order_seq_cst);
   if (executor.head.load(std::memory_order_relaxed) != known.head) disbelieve(slot);
   while (known.sense == Sense::sound) {

@@ -78,22 +78,20 @@ struct Host {
 
   [[nodiscard]] bool has_idle_executor() const { return chunks < executors; }
 
-  void add(const Lot& lot) { ++open_lots, count(lot); }
+  void add(const Lot& lot) { ++open_lots, count(lot), work += lot.work(); }
   void remove(const Lot& lot) {
     --open_lots, discount(lot);
-    if (open_lots == 0) work = 0;  // sums of doubles drift
+    work = open_lots == 0 ? 0 : work - lot.work();  // sums of doubles drift
   }
 
   /// Bracket every change of a lot's outstanding tasks or retraction by these two.
   void discount(const Lot& lot) {
     chunks -= lot.chunks();
-    work -= lot.work();
     if (lot.retraction == Retraction::none) retractable_chunks -= lot.chunks();
     if (lot.retraction == Retraction::answered) running_chunks -= lot.chunks();
   }
   void count(const Lot& lot) {
     chunks += lot.chunks();
-    work += lot.work();
     if (lot.retraction == Retraction::none) retractable_chunks += lot.chunks();
     if (lot.retraction == Retraction::answered) running_chunks += lot.chunks();
   }

@@ -176,9 +176,8 @@ bool Scheduler::tasks_done(HostId host, LotId lot_id, TaskRange tasks, Nanosecon
   TaskTime& time = lot->job->task_time;
   time.record(tasks.count, busy);
   if (lot->task_time == 0) {
-    lot->host->discount(*lot);
     lot->task_time = time.mean();
-    lot->host->count(*lot);
+    lot->host->work += lot->work();
   }
   lot->host->record_speed(static_cast<double>(busy) / static_cast<double>(tasks.count) / time.mean());
   close_if_settled(*lot);
@@ -213,8 +212,10 @@ bool Scheduler::take(Lot& lot, TaskRange tasks) {
   host.discount(lot);
   const bool taken = lot.outstanding.take(tasks);
   host.count(lot);
-  if (taken) changed_.push_back(host);
-  return taken;
+  if (!taken) return false;
+  host.work -= static_cast<double>(tasks.count) * lot.task_time;
+  changed_.push_back(host);
+  return true;
 }
 
 /// Charges an attempt to tasks that left the lot, or leave it with its host.
