@@ -32,6 +32,12 @@ class Host {
   virtual std::uint64_t allocate(std::size_t bytes) = 0;
   virtual void release(std::uint64_t offset) = 0;
   virtual std::byte* at(std::uint64_t offset) = 0;
+  /// While the owner returned lives, what at() has given can be read and written, though its block may be released and
+  /// the host gone. Null: not so.
+  [[nodiscard]] virtual std::shared_ptr<const void> hold_memory() { return nullptr; }
+  /// From inside HostListener::on_results: while the owner returned lives, what `encoded` shows stays as it is. To be
+  /// let go of as poll() is called: one thread at a time. Null: not so.
+  [[nodiscard]] virtual std::shared_ptr<const void> keep_results() { return nullptr; }
 
   virtual void post(const Lot& lot) = 0;
   /// Takes back what of the lot has not been claimed; reported by the next poll().

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "support/futex.hpp"
 
@@ -214,6 +215,7 @@ OutboxView SharedHost::outbox(std::uint32_t slot) {
 
 bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener& listener) {
   bool expected = true;
+  if (record.block != 0) delivered_ = Payload{slot, reclaim(slot, record.block)};
   if (record.kind == RecordKind::failure) {
     expected = report_failure(slot, record, listener);
   } else if (record.lot == no_lot) {
@@ -222,8 +224,18 @@ bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener&
     expected = board_.settle(record.lot, record.first, record.count);
     if (expected) listener.on_results(record.lot, record.first, record.count, record.nanoseconds, record.payload);
   }
-  if (record.block != 0) take_back_block(slot, record.block);
+  if (delivered_) lend_again_or_release(slot, std::exchange(delivered_, std::nullopt)->block);
   return expected;
+}
+
+// The block is nobody's meanwhile: not the executor's, which may die, and not free.
+std::shared_ptr<const void> SharedHost::keep_results() {
+  if (!delivered_) return nullptr;
+  const Payload kept = *std::exchange(delivered_, std::nullopt);
+  const auto let_go = [kept, host = std::weak_ptr(self_), memory = hold_memory()](const std::byte*) {
+    if (const auto self = host.lock()) self->lend_again_or_release(kept.slot, kept.block);
+  };
+  return std::shared_ptr<const std::byte>(at(kept.block.offset), let_go);
 }
 
 bool SharedHost::report_failure(std::uint32_t slot, const Record& record, HostListener& listener) {
@@ -276,18 +288,24 @@ void SharedHost::grant_block(std::uint32_t slot) {
   executor.bell.ring();
 }
 
-// Lent again at once, if the executor has no spare: its next large result then need not wait for the leader.
-void SharedHost::take_back_block(std::uint32_t slot, std::uint64_t block) {
-  ExecutorSlot& executor = channel_.slot(slot);
+LentBlock SharedHost::reclaim(std::uint32_t slot, std::uint64_t block) {
   auto& lent = executors_[slot].lent;
   const auto known = std::ranges::find(lent, block, &LentBlock::offset);
-  const bool lives = executor.state.load(std::memory_order_acquire) == SlotState::serving;
-  if (lives && known->bytes <= largest_spare && executor.spare.load(std::memory_order_acquire) == 0) {
-    executor.spare.store(block, std::memory_order_release);
-    return;
-  }
+  const LentBlock reclaimed = *known;
   lent.erase(known);
-  arena_.release(block);
+  return reclaimed;
+}
+
+// Lent again at once, if the executor has no spare: its next large result then need not wait for the leader.
+void SharedHost::lend_again_or_release(std::uint32_t slot, const LentBlock& block) {
+  ExecutorSlot& executor = channel_.slot(slot);
+  const bool lives = executor.state.load(std::memory_order_acquire) == SlotState::serving;
+  if (lives && block.bytes <= largest_spare && executor.spare.load(std::memory_order_acquire) == 0) {
+    executors_[slot].lent.push_back(block);
+    executor.spare.store(block.offset, std::memory_order_release);
+  } else {
+    arena_.release(block.offset);
+  }
 }
 
 }  // namespace rankpool::host

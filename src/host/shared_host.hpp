@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <memory_resource>
 #include <optional>
 #include <string>
@@ -56,6 +57,8 @@ class SharedHost final : public Host {
   std::uint64_t allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
   void release(std::uint64_t offset) override { arena_.release(offset); }
   std::byte* at(std::uint64_t offset) override { return channel_.at(offset); }
+  [[nodiscard]] std::shared_ptr<const void> hold_memory() override { return channel_.memory().hold(); }
+  [[nodiscard]] std::shared_ptr<const void> keep_results() override;
   void post(const Lot& lot) override {
     if (life_ == Life::running) board_.post(lot, calls_.at(lot.call));
   }
@@ -102,6 +105,12 @@ class SharedHost final : public Host {
     serves  ///< has passed its initializer; or did, and its end has yet to be looked at
   };
 
+  /// The block that holds the results being delivered.
+  struct Payload {
+    std::uint32_t slot = 0;
+    LentBlock block;
+  };
+
   /// What the leader knows of an executor; the channel's word for it may be overwritten by a task.
   struct Executor {
     std::uint32_t member = 0;  ///< as in ExecutorSlot
@@ -136,7 +145,8 @@ class SharedHost final : public Host {
   [[nodiscard]] bool report_failure(std::uint32_t slot, const Record& record, HostListener& listener);
   void disbelieve(std::uint32_t slot);
   void grant_block(std::uint32_t slot);
-  void take_back_block(std::uint32_t slot, std::uint64_t block);
+  [[nodiscard]] LentBlock reclaim(std::uint32_t slot, std::uint64_t block);
+  void lend_again_or_release(std::uint32_t slot, const LentBlock& block);
   [[nodiscard]] bool spinning_pays();
   [[nodiscard]] bool is_called() { return channel_.header().attention.load(std::memory_order_seq_cst) != 0; }
 
@@ -194,6 +204,7 @@ class SharedHost final : public Host {
   Arena arena_;
   LotBoard board_;
   RecordReader reader_;
+  std::optional<Payload> delivered_;
   Life life_ = Life::running;
   std::string broken_because_;
   support::NodeRecycler nodes_;
@@ -211,6 +222,8 @@ class SharedHost final : public Host {
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint32_t present_;  ///< executors, as last reported
+  /// What still holds results when the host is gone finds it gone.
+  std::shared_ptr<SharedHost> self_{this, [](SharedHost*) {}};
 };
 
 }  // namespace rankpool::host

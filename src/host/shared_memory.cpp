@@ -71,22 +71,8 @@ SharedMemory::SharedMemory(support::UniqueFd file, std::size_t size) : file_(std
     fail(errno, "can't reserve " + megabytes(size) +
                     " of address space for the channel; is a limit set (ulimit -v)? RANKPOOL_CHANNEL_MB sets its size");
   }
-  base_ = static_cast<std::byte*>(base);
-  madvise(base_, size_, MADV_DONTDUMP);
-}
-
-SharedMemory::SharedMemory(SharedMemory&& other) noexcept
-    : file_(std::move(other.file_)), base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-SharedMemory& SharedMemory::operator=(SharedMemory&& other) noexcept {
-  std::swap(file_, other.file_);
-  std::swap(base_, other.base_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-SharedMemory::~SharedMemory() {
-  if (base_ != nullptr) munmap(base_, size_);
+  mapping_.reset(static_cast<std::byte*>(base), [size](std::byte* mapped) { munmap(mapped, size); });
+  madvise(base, size, MADV_DONTDUMP);
 }
 
 void SharedMemory::commit(std::size_t offset, std::size_t bytes) {

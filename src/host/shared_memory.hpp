@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 
 #include "support/unique_fd.hpp"
 
@@ -19,13 +20,15 @@ class SharedMemory {
   /// Maps what rank `pid` of this node created as its descriptor `fd`.
   static SharedMemory attach(int pid, int fd);
 
-  SharedMemory(SharedMemory&&) noexcept;
-  SharedMemory& operator=(SharedMemory&&) noexcept;
+  SharedMemory(SharedMemory&&) = default;
+  SharedMemory& operator=(SharedMemory&&) = default;
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
-  ~SharedMemory();
+  ~SharedMemory() = default;
 
-  [[nodiscard]] std::byte* base() const { return base_; }
+  [[nodiscard]] std::byte* base() const { return mapping_.get(); }
+  /// It stays mapped while the owner returned lives.
+  [[nodiscard]] std::shared_ptr<const void> hold() const { return mapping_; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] int file() const { return file_.get(); }
   void close_file() { file_.reset(); }
@@ -39,7 +42,7 @@ class SharedMemory {
   SharedMemory(support::UniqueFd file, std::size_t size);
 
   support::UniqueFd file_;
-  std::byte* base_ = nullptr;
+  std::shared_ptr<std::byte> mapping_;
   std::size_t size_ = 0;
 };
 

@@ -18,11 +18,12 @@ using namespace std::chrono_literals;
 constexpr auto flush_limit = 10s;
 
 /// Whether a leader's message holds its last word.
-bool says_stopped(detail::Bytes message) {
+bool says_stopped(detail::Bytes message, detail::Bytes beside) {
   bool stopped = false;
   try {
-    wire::for_each_to_master(
-        message, [&](const auto& last) { stopped |= std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>; });
+    wire::for_each_to_master(message, beside, [&](const auto& last) {
+      stopped |= std::is_same_v<std::decay_t<decltype(last)>, wire::Stopped>;
+    });
   } catch (const wire::Malformed&) {
     // The end of a node that talks nonsense is waited for no longer than flush_limit.
   }
@@ -156,8 +157,8 @@ void Engine::await_leaders() {
   const auto deadline = Clock::now() + flush_limit;
   transport::Backoff backoff;
   while (!awaited.empty() && Clock::now() < deadline) {
-    const bool received = transport_->poll([&](int source, detail::Bytes message) {
-      if (says_stopped(message)) awaited.erase(source);
+    const bool received = transport_->poll([&](int source, detail::Bytes message, const transport::Cargo& cargo) {
+      if (says_stopped(message, cargo.bytes)) awaited.erase(source);
     });
     look_after_leaders();
     std::erase_if(awaited, [this](int leader) { return transport_->is_given_up(leader); });

@@ -171,7 +171,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void settle(Call& call, std::uint64_t first, std::uint64_t count);
   Call* call_of(host::LotId lot);
   void leave_lot(host::LotId lot, std::uint64_t count);
-  void receive(int source, detail::Bytes message);
+  void receive(int source, detail::Bytes message, detail::Bytes beside);
   [[nodiscard]] int leader_of(scheduler::HostId host) const;
   [[nodiscard]] std::string host_name(int rank) const;
 

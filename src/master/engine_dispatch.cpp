@@ -77,7 +77,10 @@ void Engine::send_lot(const host::Lot& lot, const Call& call, int peer) {
   } else {
     message.inputs = {data + skip * call.image.input_stride, lot.count * call.image.input_stride};
   }
-  outbox_->add(peer, message);
+  if (!transport::Outbox::is_large(message)) return outbox_->add(peer, message);
+  // The piece stays until its last task has ended, and so until the leader has it all. One that is lost meanwhile may
+  // read what takes its place: nobody listens to what it makes of that.
+  outbox_->add_from_place(peer, message, local_->hold_memory());
 }
 
 void Engine::carry_out(const scheduler::RetractLot& command) {

@@ -79,7 +79,11 @@ bool Engine::poll_hosts() {
   if (is_glance_due()) look_after_leaders();
   LocalReports reports(*this);
   bool happened = local_->poll(reports);
-  if (transport_) happened |= transport_->poll([this](int source, detail::Bytes message) { receive(source, message); });
+  if (transport_) {
+    happened |= transport_->poll([this](int source, detail::Bytes message, const transport::Cargo& cargo) {
+      receive(source, message, cargo.bytes);
+    });
+  }
   expire_calls();
   dispatch();
   return happened;

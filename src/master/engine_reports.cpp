@@ -215,14 +215,14 @@ void Engine::break_pool(const std::string& reason) {
   fail_calls(std::make_exception_ptr(BrokenPool(reason)));
 }
 
-void Engine::receive(int source, detail::Bytes message) {
+void Engine::receive(int source, detail::Bytes message, detail::Bytes beside) {
   const auto node =
       std::ranges::find_if(remote_, [source](const RemoteNode& remote) { return remote.leader == source; });
   if (node == remote_.end()) return;
   const auto host = static_cast<scheduler::HostId>(node - remote_.begin() + 1);
   if (hosts_.is_lost(host)) return;
   try {
-    wire::for_each_to_master(message, RemoteReports(*this, host));
+    wire::for_each_to_master(message, beside, RemoteReports(*this, host));
   } catch (const wire::Malformed& error) {
     host_broken(host, "rank " + std::to_string(source) + " sent what is no message: " + error.what(),
                 scheduler::Unreported::may_have_run);

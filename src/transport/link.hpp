@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -11,8 +12,14 @@
 
 namespace rankpool::transport {
 
-// A message up to the part size travels whole; a longer one as a header (its size) and parts, which MPI keeps in order.
+// A message up to the part size travels whole; a longer one, or one with cargo, as a header and parts, which MPI keeps
+// in order: first those of the message, then those of its cargo.
 enum Tag : int { tag_whole = 1, tag_header, tag_part };
+
+struct Header {
+  std::uint64_t message = 0;  ///< bytes
+  std::uint64_t cargo = 0;
+};
 
 // Reused buffers stay within these bounds, so that one large call does not hold its memory for ever.
 inline constexpr std::size_t kept_buffers = 32;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "transport/transport.hpp"
@@ -17,12 +19,27 @@ class Outbox {
   /// Adds a message for `peer`. What was added first arrives first.
   template <class Message>
   void add(int peer, const Message& message) {
-    const bool large = wire::payload_size(message) >= alone_bytes;
+    const bool large = is_large(message);
     if (large) flush(peer);
-    std::vector<std::byte>& batch = batches_[peer];
-    if (batch.empty()) batch = transport_.buffer();
+    std::vector<std::byte>& batch = batch_for(peer);
     wire::encode(batch, message);
     if (large || batch.size() >= batch_bytes) flush(peer);
+  }
+
+  /// The same for one whose payload is sent from where it lies.
+  /// @param owner as in Cargo; if null, the payload is copied.
+  template <class Message>
+  void add_from_place(int peer, const Message& message, std::shared_ptr<const void> owner) {
+    if (owner == nullptr) return add(peer, message);
+    std::vector<std::byte>& batch = batch_for(peer);
+    const wire::Bytes payload = wire::encode_but_payload(batch, message);
+    transport_.send(peer, std::exchange(batch, {}), {.bytes = payload, .owner = std::move(owner)});
+  }
+
+  /// Whether that pays.
+  template <class Message>
+  [[nodiscard]] static bool is_large(const Message& message) {
+    return wire::payload_size(message) >= alone_bytes;
   }
 
   /// Sends all batches.
@@ -36,6 +53,12 @@ class Outbox {
   static constexpr std::size_t batch_bytes = std::size_t{256} << 10;
 
  private:
+  std::vector<std::byte>& batch_for(int peer) {
+    std::vector<std::byte>& batch = batches_[peer];
+    if (batch.empty()) batch = transport_.buffer();
+    return batch;
+  }
+
   void flush(int peer) {
     if (const auto found = batches_.find(peer); found != batches_.end()) send(peer, found->second);
   }

@@ -19,7 +19,7 @@ ReceiveQueue::~ReceiveQueue() {
 
 // MPI may still write to the memory of what has not completed, for it cannot be called back.
 void ReceiveQueue::leave_to_mpi(Incoming& incoming) {
-  if (!incoming.requests.empty()) new (std::nothrow) ReceiveBuffer(std::move(incoming.buffer));
+  if (!incoming.requests.empty()) new (std::nothrow) Incoming(std::move(incoming));
 }
 
 bool ReceiveQueue::poll(const Receiver& receive) {
@@ -65,7 +65,7 @@ bool ReceiveQueue::match_one(const Receiver& receive, bool& delivered) {
 
 // What is matched must be received, or it would stay in MPI's queues.
 void ReceiveQueue::drop(MPI_Message& matched, int source, std::size_t size) {
-  Incoming unwanted{.source = source, .buffer = receive_buffer(size), .size = size, .placed = size, .requests = {}};
+  Incoming unwanted{.source = source, .message = hold(size), .cargo = {}, .requests = {}};
   start_receive(matched, unwanted);
   leave_to_mpi(unwanted);
 }
@@ -83,7 +83,7 @@ bool ReceiveQueue::probe(MPI_Message& matched, MPI_Status& status) const {
 
 void ReceiveQueue::receive_whole(MPI_Message& matched, int source, std::size_t size, const Receiver& receive,
                                  bool& delivered) {
-  Incoming incoming{.source = source, .buffer = receive_buffer(size), .size = size, .placed = size, .requests = {}};
+  Incoming incoming{.source = source, .message = hold(size), .cargo = {}, .requests = {}};
   if (start_receive(matched, incoming) && !waits_for(source)) {
     delivered = true;
     deliver(std::move(incoming), receive);
@@ -92,38 +92,35 @@ void ReceiveQueue::receive_whole(MPI_Message& matched, int source, std::size_t s
   }
 }
 
+void ReceiveQueue::start_part(MPI_Message& matched, Incoming& incoming, Hold& hold, std::size_t size) const {
+  MPI_Request& request = incoming.requests.emplace_back(MPI_REQUEST_NULL);
+  link_.check(MPI_Imrecv(hold.data() + hold.placed, static_cast<int>(size), MPI_BYTE, &matched, &request), "MPI_Imrecv",
+              incoming.source);
+  hold.placed += size;
+}
+
 // @returns whether all has been received at once.
 bool ReceiveQueue::start_receive(MPI_Message& matched, Incoming& incoming) const {
-  MPI_Request request = MPI_REQUEST_NULL;
-  link_.check(MPI_Imrecv(incoming.buffer.data(), static_cast<int>(incoming.size), MPI_BYTE, &matched, &request),
-              "MPI_Imrecv", incoming.source);
-  int done = 0;
-  link_.check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test", incoming.source);
-  if (done == 0) incoming.requests.push_back(request);
-  return done != 0;
+  start_part(matched, incoming, incoming.message, incoming.message.size);
+  return is_complete(incoming);
 }
 
 void ReceiveQueue::receive_header(MPI_Message& matched, int source, std::size_t size) {
-  std::uint64_t total = 0;
-  if (size != sizeof total) throw protocol_error(source, "a header of " + std::to_string(size) + " bytes");
-  link_.check(MPI_Mrecv(&total, sizeof total, MPI_BYTE, &matched, MPI_STATUS_IGNORE), "MPI_Mrecv", source);
-  Incoming& incoming = incoming_.emplace_back();
-  incoming.source = source;
-  incoming.buffer = receive_buffer(total);
-  incoming.size = total;
+  Header header;
+  if (size != sizeof header) throw protocol_error(source, "a header of " + std::to_string(size) + " bytes");
+  link_.check(MPI_Mrecv(&header, sizeof header, MPI_BYTE, &matched, MPI_STATUS_IGNORE), "MPI_Mrecv", source);
+  Incoming incoming{
+      .source = source, .message = hold(header.message), .cargo = hold_for_cargo(header.cargo), .requests = {}};
+  incoming_.push_back(std::move(incoming));
 }
 
 void ReceiveQueue::receive_part(MPI_Message& matched, int source, std::size_t size) {
   const auto last = std::find_if(incoming_.rbegin(), incoming_.rend(),
                                  [source](const Incoming& incoming) { return incoming.source == source; });
-  if (last == incoming_.rend() || size > last->size - last->placed) {
-    throw protocol_error(source, "a part that belongs to no message");
-  }
-  MPI_Request request = MPI_REQUEST_NULL;
-  link_.check(MPI_Imrecv(last->buffer.data() + last->placed, static_cast<int>(size), MPI_BYTE, &matched, &request),
-              "MPI_Imrecv", source);
-  last->placed += size;
-  last->requests.push_back(request);
+  if (last == incoming_.rend()) throw protocol_error(source, "a part that belongs to no message");
+  Hold& hold = last->message.is_full() ? last->cargo : last->message;
+  if (size > hold.size - hold.placed) throw protocol_error(source, "a part that is too long");
+  start_part(matched, *last, hold, size);
 }
 
 // Delivers, source by source, what is complete and has nothing incomplete before it.
@@ -155,14 +152,20 @@ bool ReceiveQueue::is_complete(Incoming& incoming) const {
     if (done == 0) return false;
     incoming.requests.clear();
   }
-  return incoming.placed == incoming.size;
+  return incoming.message.is_full() && incoming.cargo.is_full();
 }
 
 void ReceiveQueue::deliver(Incoming&& incoming, const Receiver& receive) {
-  receive(incoming.source, {incoming.buffer.data(), incoming.size});
-  if (incoming.buffer.capacity() <= kept_buffer_bytes && spare_.size() < kept_buffers) {
-    spare_.push_back(std::move(incoming.buffer));
-  }
+  const Hold& cargo = incoming.cargo;
+  receive(incoming.source, {incoming.message.data(), incoming.message.size},
+          {.bytes = {cargo.data(), cargo.size}, .owner = cargo.docked});
+  recycle(std::move(incoming.message.buffer));
+  recycle(std::move(incoming.cargo.buffer));
+}
+
+void ReceiveQueue::recycle(ReceiveBuffer&& buffer) {
+  if (buffer.capacity() == 0 || buffer.capacity() > kept_buffer_bytes || spare_.size() >= kept_buffers) return;
+  spare_.push_back(std::move(buffer));
 }
 
 bool ReceiveQueue::waits_for(int source) const {
@@ -170,14 +173,29 @@ bool ReceiveQueue::waits_for(int source) const {
                      [source](const Incoming& incoming) { return incoming.source == source; });
 }
 
-ReceiveQueue::ReceiveBuffer ReceiveQueue::receive_buffer(std::size_t size) {
+ReceiveQueue::Hold ReceiveQueue::hold(std::size_t size) {
   constexpr std::size_t smallest = 4096;
-  if (spare_.empty() || spare_.back().capacity() < size) {
-    return ReceiveBuffer(std::max(size, smallest));
+  Hold hold;
+  hold.size = size;
+  const auto fitting =
+      std::find_if(spare_.rbegin(), spare_.rend(), [size](const ReceiveBuffer& b) { return b.capacity() >= size; });
+  if (fitting == spare_.rend()) {
+    hold.buffer = ReceiveBuffer(std::max(size, smallest));
+  } else {
+    hold.buffer = std::move(*fitting);
+    *fitting = std::move(spare_.back());
+    spare_.pop_back();
   }
-  ReceiveBuffer taken = std::move(spare_.back());
-  spare_.pop_back();
-  return taken;
+  return hold;
+}
+
+ReceiveQueue::Hold ReceiveQueue::hold_for_cargo(std::size_t size) {
+  Hold cargo;
+  if (size == 0) return cargo;
+  if (dock_) cargo.docked = dock_(size);
+  if (!cargo.docked) return hold(size);
+  cargo.size = size;
+  return cargo;
 }
 
 std::runtime_error ReceiveQueue::protocol_error(int source, const std::string& what) const {

@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "transport/link.hpp"
@@ -18,12 +19,14 @@ namespace rankpool::transport {
 class ReceiveQueue {
  public:
   using Receiver = Transport::Receiver;
+  using Dock = Transport::Dock;
 
   explicit ReceiveQueue(const Link& link) : link_(link) {}
   ReceiveQueue(const ReceiveQueue&) = delete;
   ReceiveQueue& operator=(const ReceiveQueue&) = delete;
   ~ReceiveQueue();
 
+  void set_dock(Dock dock) { dock_ = std::move(dock); }
   bool poll(const Receiver& receive);
   void give_up(int peer);
 
@@ -43,11 +46,21 @@ class ReceiveQueue {
     std::size_t capacity_ = 0;
   };
 
-  struct Incoming {
-    int source = 0;
+  /// Where bytes are put as they arrive.
+  struct Hold {
     ReceiveBuffer buffer;
+    std::shared_ptr<std::byte[]> docked;  ///< instead of the buffer
     std::size_t size = 0;
     std::size_t placed = 0;  ///< bytes for which a receive was started
+
+    [[nodiscard]] std::byte* data() const { return docked ? docked.get() : buffer.data(); }
+    [[nodiscard]] bool is_full() const { return placed == size; }
+  };
+
+  struct Incoming {
+    int source = 0;
+    Hold message;
+    Hold cargo;
     std::vector<MPI_Request> requests;
   };
 
@@ -56,6 +69,7 @@ class ReceiveQueue {
   void drop(MPI_Message& matched, int source, std::size_t size);
   bool probe(MPI_Message& matched, MPI_Status& status) const;
   void receive_whole(MPI_Message& matched, int source, std::size_t size, const Receiver& receive, bool& delivered);
+  void start_part(MPI_Message& matched, Incoming& incoming, Hold& hold, std::size_t size) const;
   bool start_receive(MPI_Message& matched, Incoming& incoming) const;
   void receive_header(MPI_Message& matched, int source, std::size_t size);
   void receive_part(MPI_Message& matched, int source, std::size_t size);
@@ -63,10 +77,13 @@ class ReceiveQueue {
   bool is_complete(Incoming& incoming) const;
   void deliver(Incoming&& incoming, const Receiver& receive);
   [[nodiscard]] bool waits_for(int source) const;
-  ReceiveBuffer receive_buffer(std::size_t size);
+  Hold hold(std::size_t size);
+  Hold hold_for_cargo(std::size_t size);
+  void recycle(ReceiveBuffer&& buffer);
   [[nodiscard]] std::runtime_error protocol_error(int source, const std::string& what) const;
 
   const Link& link_;
+  Dock dock_;
   std::set<int> given_up_;
   std::list<Incoming> incoming_;  ///< in the order they were matched
   std::vector<ReceiveBuffer> spare_;

@@ -20,12 +20,13 @@ SendQueue::~SendQueue() {
 // MPI may still read the memory of what has not completed, for it cannot be called back.
 void SendQueue::leave_to_mpi(Send& send) { new (std::nothrow) std::shared_ptr<Outgoing>(std::move(send.message)); }
 
-void SendQueue::send(int peer, std::vector<std::byte>&& message) {
+void SendQueue::send(int peer, std::vector<std::byte>&& message, Cargo cargo) {
   if (peer < 0 || peer >= link_.size()) throw std::invalid_argument("no rank " + std::to_string(peer));
   if (is_given_up(peer)) return;
   auto outgoing = std::make_shared<Outgoing>();
-  outgoing->size = message.size();
+  outgoing->header = {.message = message.size(), .cargo = cargo.bytes.size()};
   outgoing->bytes = std::move(message);
+  outgoing->cargo = std::move(cargo);
   peers_[static_cast<std::size_t>(peer)].waiting.push_back(std::move(outgoing));
   post(peer);
 }
@@ -57,7 +58,7 @@ void SendQueue::progress() {
 
 std::uint64_t SendQueue::bytes_under_way() const {
   std::uint64_t bytes = 0;
-  for (const Send& send : sends_) bytes += send.message->size;
+  for (const Send& send : sends_) bytes += send.message->header.message + send.message->header.cargo;
   return bytes;
 }
 
@@ -76,25 +77,44 @@ void SendQueue::post(int peer) {
   Peer& state = peers_[static_cast<std::size_t>(peer)];
   while (!state.waiting.empty() && state.sends < limits_.sends_per_peer) {
     const std::shared_ptr<Outgoing> message = state.waiting.front();
-    post_part(peer, message);
-    if (message->all_posted(limits_.part_bytes)) state.waiting.pop_front();
+    post_next(peer, message);
+    if (message->next == Outgoing::Next::nothing) state.waiting.pop_front();
   }
 }
 
-void SendQueue::post_part(int peer, const std::shared_ptr<Outgoing>& message) {
-  const std::size_t size = message->size;
-  if (size <= limits_.part_bytes) {
-    message->posted = size;
-    return isend(peer, message, message->bytes.data(), size, tag_whole);
+bool SendQueue::travels_whole(const Outgoing& message) const {
+  return message.header.message <= limits_.part_bytes && message.header.cargo == 0;
+}
+
+void SendQueue::post_next(int peer, const std::shared_ptr<Outgoing>& message) {
+  using Next = Outgoing::Next;
+  switch (message->next) {
+    case Next::header:
+      if (travels_whole(*message)) {
+        message->next = Next::nothing;
+        return isend(peer, message, message->bytes.data(), message->bytes.size(), tag_whole);
+      }
+      message->next = message->bytes.empty() ? Next::cargo : Next::message;
+      return isend(peer, message, &message->header, sizeof message->header, tag_header);
+    case Next::message:
+      return post_part(peer, message, message->bytes, message->header.cargo == 0 ? Next::nothing : Next::cargo);
+    case Next::cargo:
+      return post_part(peer, message, message->cargo.bytes, Next::nothing);
+    case Next::nothing:
+      return;
   }
-  if (!message->header_posted) {
-    message->header_posted = true;
-    return isend(peer, message, &message->size, sizeof message->size, tag_header);
-  }
-  const std::size_t start = message->posted;
-  const std::size_t part = std::min(limits_.part_bytes, size - start);
+}
+
+void SendQueue::post_part(int peer, const std::shared_ptr<Outgoing>& message, std::span<const std::byte> bytes,
+                          Outgoing::Next after) {
+  const std::span<const std::byte> rest = bytes.subspan(message->posted);
+  const std::size_t part = std::min(limits_.part_bytes, rest.size());
   message->posted += part;
-  isend(peer, message, message->bytes.data() + start, part, tag_part);
+  if (part == rest.size()) {
+    message->next = after;
+    message->posted = 0;
+  }
+  isend(peer, message, rest.data(), part, tag_part);
 }
 
 void SendQueue::isend(int peer, const std::shared_ptr<Outgoing>& message, const void* data, std::size_t size, Tag tag) {
@@ -112,7 +132,8 @@ void SendQueue::finish_send(std::size_t at) {
   --peers_[static_cast<std::size_t>(sends_[at].peer)].sends;
   const std::shared_ptr<Outgoing> message = std::move(sends_[at].message);
   remove_send(at);
-  if (message->size <= limits_.part_bytes) recycle(std::move(message->bytes));
+  const bool was_last = message->next == Outgoing::Next::nothing && message.use_count() == 1;
+  if (was_last || travels_whole(*message)) recycle(std::move(message->bytes));
 }
 
 void SendQueue::remove_send(std::size_t at) {

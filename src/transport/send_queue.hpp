@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "transport/link.hpp"
@@ -20,7 +21,7 @@ class SendQueue {
   SendQueue& operator=(const SendQueue&) = delete;
   ~SendQueue();
 
-  void send(int peer, std::vector<std::byte>&& message);
+  void send(int peer, std::vector<std::byte>&& message, Cargo cargo);
   std::vector<std::byte> buffer();
   void progress();
   [[nodiscard]] bool all_sent() const { return requests_.empty(); }
@@ -30,14 +31,13 @@ class SendQueue {
 
  private:
   struct Outgoing {
-    std::vector<std::byte> bytes;
-    std::uint64_t size = 0;  ///< of the whole message; `bytes` may be recycled once they are sent
-    std::size_t posted = 0;  ///< bytes given to MPI
-    bool header_posted = false;
+    enum class Next { header, message, cargo, nothing };
 
-    [[nodiscard]] bool all_posted(std::size_t part_bytes) const {
-      return posted == size && (size <= part_bytes || header_posted);
-    }
+    std::vector<std::byte> bytes;
+    Cargo cargo;
+    Header header;  ///< `bytes` may be recycled once they are sent
+    Next next = Next::header;
+    std::size_t posted = 0;  ///< bytes of what is next that MPI was given
   };
 
   struct Peer {
@@ -53,7 +53,10 @@ class SendQueue {
 
   static void leave_to_mpi(Send& send);
   void post(int peer);
-  void post_part(int peer, const std::shared_ptr<Outgoing>& message);
+  [[nodiscard]] bool travels_whole(const Outgoing& message) const;
+  void post_next(int peer, const std::shared_ptr<Outgoing>& message);
+  void post_part(int peer, const std::shared_ptr<Outgoing>& message, std::span<const std::byte> bytes,
+                 Outgoing::Next after);
   void isend(int peer, const std::shared_ptr<Outgoing>& message, const void* data, std::size_t size, Tag tag);
   void finish_send(std::size_t at);
   void remove_send(std::size_t at);

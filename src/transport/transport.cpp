@@ -25,14 +25,16 @@ Transport::~Transport() = default;
 
 int Transport::rank() const { return implementation_->link.rank(); }
 int Transport::size() const { return implementation_->link.size(); }
-void Transport::send(int peer, std::vector<std::byte>&& message) {
-  implementation_->sending.send(peer, std::move(message));
+void Transport::send(int peer, std::vector<std::byte>&& message, Cargo cargo) {
+  implementation_->sending.send(peer, std::move(message), std::move(cargo));
 }
 std::vector<std::byte> Transport::buffer() { return implementation_->sending.buffer(); }
 void Transport::progress() { implementation_->sending.progress(); }
 bool Transport::all_sent() const { return implementation_->sending.all_sent(); }
 std::uint64_t Transport::bytes_under_way() const { return implementation_->sending.bytes_under_way(); }
 bool Transport::is_given_up(int peer) const { return implementation_->sending.is_given_up(peer); }
+
+void Transport::set_dock(Dock dock) { implementation_->receiving.set_dock(std::move(dock)); }
 
 bool Transport::poll(const Receiver& receive) {
   progress();

@@ -22,10 +22,19 @@ struct TransportLimits {
   std::size_t sends_per_peer = 16;
 };
 
+/// Bytes that travel beside a message: from where they lie to where they are wanted, without another copy.
+struct Cargo {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;  ///< while it lives they stay as they are
+};
+
 class Transport {
  public:
-  /// Called with the source and the message; the bytes live until it returns. It may send.
-  using Receiver = std::function<void(int source, std::span<const std::byte> message)>;
+  /// Called with the source, the message and its cargo, if any; the bytes live until it returns, those of the cargo as
+  /// long as its owner if it has one. It may send.
+  using Receiver = std::function<void(int source, std::span<const std::byte> message, const Cargo& cargo)>;
+  /// Memory in which cargo is wanted, of at least so many bytes; null: the transport's own will do, which has no owner.
+  using Dock = std::function<std::shared_ptr<std::byte[]>(std::size_t bytes)>;
 
   /// Collective: duplicates the communicator. With only MPI_THREAD_SINGLE or _FUNNELED, all members must be called from
   /// the thread that initialised MPI.
@@ -39,9 +48,13 @@ class Transport {
 
   /// Starts sending; returns at once. @throws std::runtime_error naming both ranks if MPI reports an error, as do all
   /// functions here.
-  void send(int peer, std::vector<std::byte>&& message);
+  /// @param cargo its owner is let go of when all is sent, and never if MPI might still read the bytes.
+  void send(int peer, std::vector<std::byte>&& message, Cargo cargo = {});
   /// An empty vector, with a used one's memory where there is one.
   [[nodiscard]] std::vector<std::byte> buffer();
+
+  /// Where cargo that arrives from now on is put. The memory is let go of as the owner of what is sent.
+  void set_dock(Dock dock);
 
   /// Receives what has arrived, and pushes what is being sent. Not from inside `receive`.
   /// @returns whether anything was received.

@@ -2,7 +2,9 @@
 
 #include <concepts>
 #include <limits>
+#include <optional>
 #include <type_traits>
+#include <utility>
 
 namespace rankpool::wire {
 namespace {
@@ -28,6 +30,8 @@ enum class Type : std::uint32_t {
 
 // Not a valid length or type, so that a decoder that has lost its place finds out at once.
 constexpr std::uint32_t frame_mark = 0x6b6e6172;
+// Of a frame whose payload came beside the transport message.
+constexpr std::uint32_t frame_mark_beside = 0x6c6f6f70;
 
 struct FrameHeader {
   std::uint32_t type = 0;
@@ -76,7 +80,9 @@ RANKPOOL_WIRE(Broken, broken, m.reason, m.all_reported)
 
 class Writer {
  public:
-  explicit Writer(std::vector<std::byte>& to) : to_(to) {}
+  enum class Payload { within, beside };
+
+  explicit Writer(std::vector<std::byte>& to, Payload payload) : to_(to), payload_(payload) {}
 
   template <class Number>
   requires std::integral<Number> || std::is_enum_v<Number>
@@ -84,7 +90,7 @@ class Writer {
 
   void put(Bytes bytes) {
     put(std::uint64_t{bytes.size()});
-    put_raw(bytes);
+    if (payload_ == Payload::within) put_raw(bytes);
   }
 
   void put(const std::string& text) { put(std::as_bytes(std::span(text))); }
@@ -103,11 +109,13 @@ class Writer {
   void put_raw(Bytes bytes) { to_.insert(to_.end(), bytes.begin(), bytes.end()); }
 
   std::vector<std::byte>& to_;
+  Payload payload_;
 };
 
 class Reader {
  public:
-  explicit Reader(Bytes from) : rest_(from) {}
+  /// @param beside where the payload is, if not in `from`.
+  explicit Reader(Bytes from, std::optional<Bytes> beside) : rest_(from), beside_(beside) {}
 
   void get(bool& value) {
     std::uint8_t raw = 0;
@@ -124,7 +132,7 @@ class Reader {
 
   void get(Schedule& value) { value = enumerator(Schedule::factoring, "schedule"); }
   void get(StopMode& value) { value = enumerator(StopMode::kill, "stop mode"); }
-  void get(Bytes& value) { value = take_block(); }
+  void get(Bytes& value) { value = beside_ ? take_from_beside() : take_block(); }
   void get(Offsets& value) { value = Offsets(take_block()); }
 
   void get(std::string& value) {
@@ -149,6 +157,16 @@ class Reader {
     return take(size);
   }
 
+  Bytes take_from_beside() {
+    std::uint64_t size = 0;
+    get(size);
+    if (size != beside_->size()) {
+      throw Malformed("a message's payload of " + std::to_string(size) + " bytes came with " +
+                      std::to_string(beside_->size()));
+    }
+    return *beside_;
+  }
+
   Bytes take(std::uint64_t size) {
     if (size > rest_.size()) {
       throw Malformed("a message is truncated: " + std::to_string(size) + " bytes expected, " +
@@ -170,6 +188,7 @@ class Reader {
   }
 
   Bytes rest_;
+  std::optional<Bytes> beside_;
 };
 
 void check_range(std::uint64_t first, std::uint64_t count, const char* what) {
@@ -225,24 +244,33 @@ void check(const Results& results) { check_range(results.first, results.count, "
 void check(const TasksReturned& returned) { check_range(returned.first, returned.count, "a return"); }
 
 template <class Message>
-void encode_frame(std::vector<std::byte>& to, const Message& message) {
+void encode_frame(std::vector<std::byte>& to, const Message& message,
+                  Writer::Payload payload = Writer::Payload::within) {
   const std::size_t start = to.size();
   // Room for every message's numbers, so that a big payload never makes the buffer grow (and move) twice.
   constexpr std::size_t most_small_fields = 128;
-  const std::size_t needed = start + sizeof(FrameHeader) + most_small_fields + payload_size(message);
-  if (payload_size(message) > to.capacity()) to.reserve(needed);
+  const std::size_t payload_bytes = payload == Writer::Payload::within ? payload_size(message) : 0;
+  const std::size_t needed = start + sizeof(FrameHeader) + most_small_fields + payload_bytes;
+  if (payload_bytes > to.capacity()) to.reserve(needed);
   to.resize(start + sizeof(FrameHeader));
-  Writer writer(to);
+  Writer writer(to, payload);
   std::apply([&](const auto&... field) { (writer.put(field), ...); }, Fields<Message>::of(message));
   const FrameHeader header{.type = static_cast<std::uint32_t>(type_of<Message>),
+                           .mark = payload == Writer::Payload::within ? frame_mark : frame_mark_beside,
                            .length = to.size() - start - sizeof(FrameHeader)};
   std::memcpy(to.data() + start, &header, sizeof header);
 }
 
 template <class Message>
-Message decode_body(Bytes body) {
+constexpr bool may_be_beside = std::is_same_v<Message, RunLot> || std::is_same_v<Message, Results>;
+
+template <class Message>
+Message decode_body(Bytes body, std::optional<Bytes> beside) {
   Message message;
-  Reader reader(body);
+  Reader reader(body, beside);
+  if constexpr (!may_be_beside<Message>) {
+    if (beside) throw Malformed("a message came with a payload beside it, though none of its kind does");
+  }
   std::apply([&](auto&... field) { (reader.get(field), ...); }, Fields<Message>::of(message));
   reader.expect_end();
   check(message);
@@ -254,15 +282,17 @@ struct Decoder;
 
 template <class... Messages>
 struct Decoder<std::variant<Messages...>> {
-  static std::variant<Messages...> decode(Bytes& rest) {
+  static std::variant<Messages...> decode(Bytes& rest, Bytes beside) {
     FrameHeader header;
     if (rest.size() < sizeof header) throw Malformed("a frame's header is truncated");
     std::memcpy(&header, rest.data(), sizeof header);
-    if (header.mark != frame_mark) throw Malformed("a frame without its mark");
+    const bool is_beside = header.mark == frame_mark_beside;
+    if (header.mark != frame_mark && !is_beside) throw Malformed("a frame without its mark");
     if (header.length > rest.size() - sizeof header) throw Malformed("a frame is truncated");
     const Bytes body = rest.subspan(sizeof header, header.length);
     std::variant<Messages...> decoded;
-    const bool known = (decode_if<Messages>(header, body, decoded) || ...);
+    const bool known =
+        (decode_if<Messages>(header, body, is_beside ? std::optional(beside) : std::nullopt, decoded) || ...);
     if (!known) throw Malformed("a frame has type " + std::to_string(header.type) + ", which is not expected here");
     rest = rest.subspan(sizeof header + header.length);
     return decoded;
@@ -270,9 +300,10 @@ struct Decoder<std::variant<Messages...>> {
 
  private:
   template <class Message>
-  static bool decode_if(const FrameHeader& header, Bytes body, std::variant<Messages...>& decoded) {
+  static bool decode_if(const FrameHeader& header, Bytes body, std::optional<Bytes> beside,
+                        std::variant<Messages...>& decoded) {
     if (header.type != static_cast<std::uint32_t>(type_of<Message>)) return false;
-    decoded = decode_body<Message>(body);
+    decoded = decode_body<Message>(body, beside);
     return true;
   }
 };
@@ -296,7 +327,17 @@ void encode(std::vector<std::byte>& to, const RankLost& message) { encode_frame(
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 
-ToLeader decode_for_leader(Bytes& rest) { return Decoder<ToLeader>::decode(rest); }
-ToMaster decode_for_master(Bytes& rest) { return Decoder<ToMaster>::decode(rest); }
+Bytes encode_but_payload(std::vector<std::byte>& to, const RunLot& message) {
+  encode_frame(to, message, Writer::Payload::beside);
+  return message.inputs;
+}
+
+Bytes encode_but_payload(std::vector<std::byte>& to, const Results& message) {
+  encode_frame(to, message, Writer::Payload::beside);
+  return message.encoded;
+}
+
+ToLeader decode_for_leader(Bytes& rest, Bytes beside) { return Decoder<ToLeader>::decode(rest, beside); }
+ToMaster decode_for_master(Bytes& rest, Bytes beside) { return Decoder<ToMaster>::decode(rest, beside); }
 
 }  // namespace rankpool::wire

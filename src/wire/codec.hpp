@@ -34,6 +34,11 @@ void encode(std::vector<std::byte>& to, const RankLost& message);
 void encode(std::vector<std::byte>& to, const Broken& message);
 void encode(std::vector<std::byte>& to, const Stopped& message);
 
+/// The same for one whose payload travels beside the transport message, which may hold one such frame, as its last.
+/// @returns the payload.
+Bytes encode_but_payload(std::vector<std::byte>& to, const RunLot& message);
+Bytes encode_but_payload(std::vector<std::byte>& to, const Results& message);
+
 /// Bytes of a message's payload, which decide whether it is worth batching.
 template <class Message>
 std::size_t payload_size(const Message&) {
@@ -45,19 +50,19 @@ inline std::size_t payload_size(const Results& message) { return message.encoded
 inline std::size_t payload_size(const TaskFailed& message) { return message.image.size(); }
 inline std::size_t payload_size(const InitializerFailed& message) { return message.image.size(); }
 
-/// Takes the first frame off `rest`. @throws Malformed
-ToLeader decode_for_leader(Bytes& rest);
-ToMaster decode_for_master(Bytes& rest);
+/// Takes the first frame off `rest`. @param beside what came beside the transport message. @throws Malformed
+ToLeader decode_for_leader(Bytes& rest, Bytes beside = {});
+ToMaster decode_for_master(Bytes& rest, Bytes beside = {});
 
 /// Calls `visitor` with each message of a transport message, in order. @throws Malformed after the good ones.
 template <class Visitor>
-void for_each_to_leader(Bytes message, Visitor&& visitor) {
-  while (!message.empty()) std::visit(visitor, decode_for_leader(message));
+void for_each_to_leader(Bytes message, Bytes beside, Visitor&& visitor) {
+  while (!message.empty()) std::visit(visitor, decode_for_leader(message, beside));
 }
 
 template <class Visitor>
-void for_each_to_master(Bytes message, Visitor&& visitor) {
-  while (!message.empty()) std::visit(visitor, decode_for_master(message));
+void for_each_to_master(Bytes message, Bytes beside, Visitor&& visitor) {
+  while (!message.empty()) std::visit(visitor, decode_for_master(message, beside));
 }
 
 }  // namespace rankpool::wire

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "host/channel.hpp"
 #include "wire/codec.hpp"
@@ -12,9 +14,6 @@ namespace rankpool::worker {
 namespace {
 
 using wire::Malformed;
-
-// The data begins on a cache line, behind the table of offsets.
-constexpr std::size_t alignment = 64;
 
 void check_inputs(const wire::RunLot& lot, std::uint64_t stride) {
   const std::string name = "lot " + std::to_string(lot.lot);
@@ -33,13 +32,23 @@ void check_inputs(const wire::RunLot& lot, std::uint64_t stride) {
 
 }  // namespace
 
+struct LotTable::Release {
+  std::weak_ptr<host::Host> host;
+  std::shared_ptr<const void> memory;  ///< as in Host::hold_memory()
+  std::uint64_t offset = 0;
+
+  void operator()(const std::byte*) const {
+    if (const auto there = host.lock()) there->release(offset);
+  }
+};
+
 void LotTable::open_call(host::CallId call, std::uint64_t input_stride) {
   if (!strides_.emplace(call, input_stride).second) throw Malformed("call " + std::to_string(call) + " came twice");
 }
 
 void LotTable::close_call(host::CallId call) { strides_.erase(call); }
 
-host::Lot LotTable::admit(const wire::RunLot& message) {
+host::Lot LotTable::admit(const wire::RunLot& message, const std::shared_ptr<const void>& inputs) {
   const auto stride = strides_.find(message.call);
   if (stride == strides_.end()) {
     throw Malformed("lot " + std::to_string(message.lot) + " belongs to call " + std::to_string(message.call) +
@@ -51,32 +60,42 @@ host::Lot LotTable::admit(const wire::RunLot& message) {
                     " tasks");
   }
   check_inputs(message, stride->second);
-  Entry entry{.tasks_left = message.count};
+  const auto* reserved = std::get_deleter<Release>(inputs);
+  Entry entry{.inputs = reserved != nullptr ? Block{inputs, reserved->offset} : store(message.inputs),
+              .offsets = store(message.offsets.raw()),
+              .tasks_left = message.count};
   host::Lot lot;
   lot.id = message.lot;
   lot.call = message.call;
-  lot.piece = store(message, entry);
+  lot.piece = {
+      .data = entry.inputs.offset, .offsets = entry.offsets.offset, .first = message.first, .count = message.count};
   lot.first = message.first;
   lot.count = message.count;
   lot.attempt = message.attempt;
   lot.executors = message.executors;
   lot.total = message.total;
-  open_.emplace(message.lot, entry);
+  open_.emplace(message.lot, std::move(entry));
   return lot;
 }
 
-host::Piece LotTable::store(const wire::RunLot& message, Entry& entry) {
-  host::Piece piece{.data = 0, .offsets = 0, .first = message.first, .count = message.count};
-  const detail::Bytes table = message.offsets.raw();
-  const std::size_t data_at = (table.size() + alignment - 1) / alignment * alignment;
-  if (data_at + message.inputs.size() == 0) return piece;
-  entry.memory = host_.allocate(data_at + message.inputs.size());
-  entry.holds_memory = true;
-  piece.offsets = entry.memory;
-  piece.data = entry.memory + data_at;
-  if (!table.empty()) std::memcpy(host_.at(piece.offsets), table.data(), table.size());
-  if (!message.inputs.empty()) std::memcpy(host_.at(piece.data), message.inputs.data(), message.inputs.size());
-  return piece;
+std::shared_ptr<std::byte[]> LotTable::reserve(std::size_t bytes) {
+  try {
+    return allocate(bytes);
+  } catch (const std::system_error&) {
+    return nullptr;
+  }
+}
+
+std::shared_ptr<std::byte[]> LotTable::allocate(std::size_t bytes) {
+  const std::uint64_t offset = host_->allocate(bytes);
+  return {host_->at(offset), Release{host_, host_->hold_memory(), offset}};
+}
+
+LotTable::Block LotTable::store(detail::Bytes bytes) {
+  if (bytes.empty()) return {};
+  const std::shared_ptr<std::byte[]> memory = allocate(bytes.size());
+  std::memcpy(memory.get(), bytes.data(), bytes.size());
+  return {memory, std::get_deleter<Release>(memory)->offset};
 }
 
 void LotTable::account(host::LotId lot, std::uint64_t count) {
@@ -85,13 +104,10 @@ void LotTable::account(host::LotId lot, std::uint64_t count) {
   Entry& entry = found->second;
   entry.tasks_left -= std::min(count, entry.tasks_left);
   if (entry.tasks_left > 0) return;
-  if (entry.holds_memory) ended_.push_back(entry.memory);
+  ended_.push_back(std::move(entry));
   open_.erase(found);
 }
 
-void LotTable::release_ended() {
-  for (const std::uint64_t memory : ended_) host_.release(memory);
-  ended_.clear();
-}
+void LotTable::release_ended() { ended_.clear(); }
 
 }  // namespace rankpool::worker

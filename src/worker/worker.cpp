@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 
 #include <rankpool/errors.hpp>
 
@@ -29,12 +31,18 @@ static_assert(host::StderrTail::longest_text + host::CrashDump::longest_abort_me
 /// Tells the master what happens on the host.
 class Reporter final : public host::HostListener {
  public:
-  Reporter(transport::Transport& transport, int master, LotTable& lots)
-      : outbox_(transport), master_(master), lots_(lots) {}
+  Reporter(host::Host& host, transport::Transport& transport, int master, LotTable& lots)
+      : host_(host), outbox_(transport), master_(master), lots_(lots) {}
 
   void on_results(host::LotId lot, std::uint64_t first, std::uint64_t count, std::int64_t nanoseconds,
                   detail::Bytes encoded) override {
-    tell(wire::Results{.lot = lot, .first = first, .count = count, .nanoseconds = nanoseconds, .encoded = encoded});
+    const wire::Results results{
+        .lot = lot, .first = first, .count = count, .nanoseconds = nanoseconds, .encoded = encoded};
+    if (transport::Outbox::is_large(results)) {
+      outbox_.add_from_place(master_, results, host_.keep_results());
+    } else {
+      tell(results);
+    }
     lots_.account(lot, count);
   }
 
@@ -94,6 +102,7 @@ class Reporter final : public host::HostListener {
     outbox_.add(master_, message);
   }
 
+  host::Host& host_;
   transport::Outbox outbox_;
   int master_;
   LotTable& lots_;
@@ -109,7 +118,12 @@ class Worker {
         master_(master),
         master_process_(master_process),
         lots_(host),
-        reporter_(transport, master, lots_) {}
+        reporter_(host, transport, master, lots_) {
+    transport.set_dock([this](std::size_t bytes) { return lots_.reserve(bytes); });
+  }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() { transport_.set_dock(nullptr); }
 
   void run() {
     for (;;) {
@@ -133,7 +147,8 @@ class Worker {
   };
 
   bool step() {
-    const bool received = transport_.poll([this](int source, detail::Bytes message) { receive(source, message); });
+    const bool received = transport_.poll(
+        [this](int source, detail::Bytes message, const transport::Cargo& cargo) { receive(source, message, cargo); });
     const bool reported = has_executors() && poll_host();
     reporter_.flush();
     transport_.progress();
@@ -185,10 +200,16 @@ class Worker {
     std::this_thread::sleep_for(limit);
   }
 
-  void receive(int source, detail::Bytes message) {
+  void receive(int source, detail::Bytes message, const transport::Cargo& cargo) {
     if (source != master_) return;
     try {
-      wire::for_each_to_leader(message, [this](const auto& order) { obey(order); });
+      wire::for_each_to_leader(message, cargo.bytes, [&](const auto& order) {
+        if constexpr (std::is_same_v<decltype(order), const wire::RunLot&>) {
+          run(order, order.inputs.data() == cargo.bytes.data() ? cargo.owner : nullptr);
+        } else {
+          obey(order);
+        }
+      });
     } catch (...) {
       break_down(what_is_thrown());
     }
@@ -248,8 +269,8 @@ class Worker {
     if (state_ == State::serving) host_.stop_call(order.call);
   }
 
-  void obey(const wire::RunLot& order) {
-    if (state_ == State::serving) host_.post(lots_.admit(order));
+  void run(const wire::RunLot& order, const std::shared_ptr<const void>& inputs) {
+    if (state_ == State::serving) host_.post(lots_.admit(order, inputs));
   }
 
   void obey(const wire::RetractLot& order) {

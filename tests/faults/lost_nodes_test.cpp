@@ -82,7 +82,9 @@ class Leader {
 
   void serve() {
     while (!world().iprobe(0, farewell)) {
-      transport_.poll([this](int, detail::Bytes bytes) { wire::for_each_to_leader(bytes, *this); });
+      transport_.poll([this](int, detail::Bytes bytes, const transport::Cargo& cargo) {
+        wire::for_each_to_leader(bytes, cargo.bytes, *this);
+      });
       outbox_.flush();
       std::this_thread::sleep_for(100us);
     }

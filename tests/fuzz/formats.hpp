@@ -36,6 +36,9 @@ inline void put(Input& input, Bytes bytes) { input.insert(input.end(), bytes.beg
 /// Wire: whom the message is for, then the message.
 enum class Receiver : std::uint8_t { leader, master };
 
+/// So many bytes come beside each message.
+inline constexpr std::size_t beside_bytes = 64;
+
 /// Records: what leads the input; the ring's bytes from the head on follow, and then those of the lent blocks.
 struct RecordInput {
   std::uint32_t head = 0;

@@ -60,15 +60,31 @@ class Master {
   fuzz::OutstandingTasks tasks_;
 };
 
+/// Whether the message's payload is what came beside it.
+template <class Message>
+bool payload_is(fuzz::Bytes beside, const Message& message) {
+  if constexpr (requires { message.inputs; }) return message.inputs.data() == beside.data();
+  if constexpr (requires { message.encoded; }) return message.encoded.data() == beside.data();
+  return false;
+}
+
+template <class Message>
+void encode_again(std::vector<std::byte>& to, const Message& message, bool beside) {
+  if constexpr (requires { wire::encode_but_payload(to, message); }) {
+    if (beside) return static_cast<void>(wire::encode_but_payload(to, message));
+  }
+  wire::encode(to, message);
+}
+
 template <class Visitor>
-void obey_all(fuzz::Bytes message, auto decode, Visitor visitor) {
+void obey_all(fuzz::Bytes message, fuzz::Bytes beside, auto decode, Visitor visitor) {
   while (!message.empty()) {
     const fuzz::Bytes before = message;
-    const auto decoded = decode(message);
+    const auto decoded = decode(message, beside);
     require(message.size() < before.size(), "every message takes bytes");
     const fuzz::Bytes frame = before.first(before.size() - message.size());
     std::vector<std::byte> again;
-    std::visit([&again](const auto& it) { wire::encode(again, it); }, decoded);
+    std::visit([&](const auto& it) { encode_again(again, it, payload_is(beside, it)); }, decoded);
     require(std::ranges::equal(frame, again), "a message becomes the bytes again that it came as");
     std::visit(visitor, decoded);
   }
@@ -79,13 +95,14 @@ void obey_all(fuzz::Bytes message, auto decode, Visitor visitor) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Bytes input = std::as_bytes(std::span(data, size));
   const auto receiver = fuzz::take<fuzz::Receiver>(input);
+  static const std::vector<std::byte> beside(fuzz::beside_bytes);
   try {
     if (receiver == fuzz::Receiver::leader) {
       Leader leader;
-      obey_all(input, wire::decode_for_leader, std::ref(leader));
+      obey_all(input, beside, wire::decode_for_leader, std::ref(leader));
     } else {
       Master master;
-      obey_all(input, wire::decode_for_master, std::ref(master));
+      obey_all(input, beside, wire::decode_for_master, std::ref(master));
     }
   } catch (const wire::Malformed&) {
   }

@@ -82,6 +82,10 @@ void write_orders(const Corpus& corpus) {
   corpus.write("lot_of_fixed_stride", to(leader, fixed, fixed_lot));
   corpus.write("lot_of_variable_stride", to(leader, varying, varying_lot));
   corpus.write("lot_without_inputs", to(leader, without, lot_without));
+  Input lot_beside = to(leader, fixed);
+  const Input beside(fuzz::beside_bytes);
+  wire::encode_but_payload(lot_beside, wire::RunLot{1, 1, 1000, beside.size() / 8, 1, 64, 5000, {}, beside});
+  corpus.write("lot_with_inputs_beside_it", lot_beside);
   corpus.write("life_of_a_leader",
                to(leader, fixed, varying, fixed_lot, wire::RetractLot{0}, varying_lot, wire::RetractLot{1},
                   wire::StopCall{2}, wire::CloseCall{2}, wire::CloseCall{1}, wire::Stop{wire::StopMode::kill}));
@@ -102,6 +106,10 @@ void write_reports(const Corpus& corpus) {
   wire::TaskDied late = died;
   late.time_limit = 250;
   corpus.write("results", to(master, results));
+  const Input beside(fuzz::beside_bytes);
+  Input results_beside = to(master);
+  wire::encode_but_payload(results_beside, wire::Results{1, 4, 4, 1'000'000, beside});
+  corpus.write("results_beside", results_beside);
   corpus.write("task_failed", to(master, failed));
   corpus.write("task_died", to(master, died));
   corpus.write("task_exceeded_its_time", to(master, late));
@@ -392,7 +400,8 @@ void write_settings(const Corpus& corpus) {
   corpus.write("settings", at_place(fuzz::settings_place, launch::encode(settings)));
   settings.initializer.emplace();
   settings.initializer->kernel = {0xfeed, 0x1234, {"libsim.so"}};
-  settings.initializer->callable = bytes_of("state");
+  const Input state = bytes_of("state");
+  settings.initializer->callable.assign(state.begin(), state.end());
   corpus.write("settings_with_initializer", at_place(fuzz::settings_place, launch::encode(settings)));
   settings.error = "negative processes";
   corpus.write("settings_with_error", at_place(fuzz::settings_place, launch::encode(settings)));

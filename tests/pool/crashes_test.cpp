@@ -1,9 +1,11 @@
 #include "pool/pool_test.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <functional>
 #include <map>
+#include <ranges>
 #include <set>
 #include <thread>
 #include <vector>
@@ -161,6 +163,21 @@ TEST(Crash, costs_its_own_task_alone) {
         EXPECT_EQ(*outcome, square(i));
       }
     }
+  }
+}
+
+std::vector<int> row_or_death(int task) {
+  if (task % 8 == 5 && rankpool::this_task::attempt() == 1) die(Death::kill);
+  return std::vector<int>(static_cast<std::size_t>(100'000 + task), task);
+}
+
+// Results that large lie in memory that the executor was lent, and may be on their way when it dies.
+TEST(Crash, costs_no_large_result_of_other_tasks) {
+  const auto rows = pool().map(row_or_death, std::views::iota(0, 64), {.max_attempts = 3});
+  for (int task = 0; task < 64; ++task) {
+    const auto& row = rows[static_cast<std::size_t>(task)];
+    ASSERT_EQ(row.size(), static_cast<std::size_t>(100'000 + task));
+    EXPECT_TRUE(std::ranges::all_of(row, [task](int cell) { return cell == task; })) << "task " << task;
   }
 }
 

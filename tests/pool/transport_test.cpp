@@ -57,7 +57,7 @@ void all_to_all(const Sizes& sizes, TransportLimits limits = {}) {
     }
   }
   std::vector<std::size_t> received(static_cast<std::size_t>(transport.size()));
-  const auto receive = [&](int source, std::span<const std::byte> message) {
+  const auto receive = [&](int source, std::span<const std::byte> message, const Cargo&) {
     const std::size_t i = received[static_cast<std::size_t>(source)]++;
     ASSERT_LT(i, sizes.size());
     const Buffer expected = pattern(sizes[i], static_cast<unsigned>(i + 7 * static_cast<std::size_t>(source)));
@@ -90,6 +90,90 @@ TEST(Transport, many_messages_wait_for_their_turn_in_order) {
   all_to_all(sizes, TransportLimits{.sends_per_peer = 3});
 }
 
+/// Lends cargo, and counts what is let go of.
+struct CargoLog {
+  std::size_t released = 0;
+
+  Cargo lend(Buffer& bytes) {
+    return {.bytes = bytes, .owner = std::shared_ptr<const void>(bytes.data(), [this](const void*) { ++released; })};
+  }
+};
+
+/// Every rank sends each message with cargo to every rank, and small ones between.
+void all_to_all_with_cargo(const Sizes& sizes, TransportLimits limits, const Transport::Dock& dock) {
+  CargoLog log;
+  std::vector<Buffer> lent;
+  for (std::size_t i = 0; i < sizes.size(); ++i) lent.push_back(pattern(sizes[i], static_cast<unsigned>(i)));
+  std::vector<Cargo> kept;
+  Transport transport(world(), limits);
+  transport.set_dock(dock);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    for (int peer = 0; peer < transport.size(); ++peer) {
+      transport.send(peer, pattern(i % 3 * 700, 1), log.lend(lent[i]));
+      transport.send(peer, pattern(5, 2));
+    }
+  }
+  std::vector<std::size_t> received(static_cast<std::size_t>(transport.size()));
+  const auto receive = [&](int source, std::span<const std::byte> message, const Cargo& cargo) {
+    const std::size_t n = received[static_cast<std::size_t>(source)]++;
+    const std::size_t i = n / 2;
+    ASSERT_LT(i, sizes.size());
+    if (n % 2 == 1) {
+      EXPECT_TRUE(cargo.bytes.empty());
+      EXPECT_TRUE(std::ranges::equal(message, pattern(5, 2)));
+      return;
+    }
+    EXPECT_TRUE(std::ranges::equal(message, pattern(i % 3 * 700, 1))) << "message " << i << " from rank " << source;
+    EXPECT_TRUE(std::ranges::equal(cargo.bytes, lent[i])) << "cargo " << i << " from rank " << source;
+    if (cargo.owner) kept.push_back(cargo);
+  };
+  const std::size_t all = 2 * sizes.size();
+  EXPECT_TRUE(poll_until(transport, receive, [&] {
+    return transport.all_sent() && std::ranges::all_of(received, [&](std::size_t n) { return n == all; });
+  }));
+  EXPECT_EQ(log.released, sizes.size() * static_cast<std::size_t>(transport.size()));
+  const std::size_t with_owner = dock ? sizes.size() * static_cast<std::size_t>(transport.size()) : 0;
+  EXPECT_EQ(kept.size(), with_owner);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_TRUE(std::ranges::any_of(lent, [&](const Buffer& b) { return std::ranges::equal(b, kept[i].bytes); }));
+  }
+  world().barrier();
+}
+
+std::shared_ptr<std::byte[]> any_memory(std::size_t bytes) { return std::make_shared<std::byte[]>(bytes); }
+
+TEST(Transport, cargo_arrives_with_its_message_and_is_let_go_of_when_it_is_sent) {
+  all_to_all_with_cargo(Sizes{1, 100, 70'000, 3'000'000, 5}, {}, nullptr);
+}
+
+TEST(Transport, cargo_is_put_where_the_dock_says_and_outlives_the_receiver) {
+  all_to_all_with_cargo(Sizes{1, 70'000, 3'000'000}, {}, any_memory);
+}
+
+TEST(Transport, cargo_and_its_message_travel_in_parts) {
+  all_to_all_with_cargo(Sizes{999, 1000, 1001, 250'000, 3}, {.part_bytes = 500, .sends_per_peer = 3}, any_memory);
+}
+
+TEST(Transport, cargo_for_which_the_dock_has_no_memory_arrives_all_the_same) {
+  int asked = 0;
+  CargoLog log;
+  Transport transport(world());
+  transport.set_dock([&asked](std::size_t) {
+    ++asked;
+    return nullptr;
+  });
+  Buffer bytes = pattern(100'000, 4);
+  transport.send(transport.rank(), {}, log.lend(bytes));
+  bool right = false;
+  const auto receive = [&](int, std::span<const std::byte> message, const Cargo& cargo) {
+    right = message.empty() && cargo.owner == nullptr && std::ranges::equal(cargo.bytes, bytes);
+  };
+  EXPECT_TRUE(poll_until(transport, receive, [&] { return right && transport.all_sent(); }));
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(log.released, 1U);
+  world().barrier();
+}
+
 TEST(Transport, an_unknown_peer_is_refused) {
   Transport transport(world());
   EXPECT_THROW(transport.send(transport.size(), Buffer{}), std::invalid_argument);
@@ -103,7 +187,7 @@ TEST(Transport, a_receiver_may_send) {
   const std::size_t hops = laps * static_cast<std::size_t>(transport.size());
   std::size_t received = 0;
   // The message grows by a byte with each hop.
-  const auto pass_on = [&](int /*source*/, std::span<const std::byte> message) {
+  const auto pass_on = [&](int /*source*/, std::span<const std::byte> message, const Cargo&) {
     ++received;
     if (message.size() < hops) transport.send(next, Buffer(message.size() + 1));
   };
@@ -115,7 +199,9 @@ TEST(Transport, a_receiver_may_send) {
 TEST(Transport, flush_waits_for_a_slow_receiver_or_gives_up) {
   Transport transport(world());
   bool arrived = false;
-  const auto receive = [&](int, std::span<const std::byte> message) { arrived = message.size() == 20'000'000; };
+  const auto receive = [&](int, std::span<const std::byte> message, const Cargo&) {
+    arrived = message.size() == 20'000'000;
+  };
   if (transport.rank() == 0) {
     transport.send(1, pattern(20'000'000, 3));
     EXPECT_FALSE(transport.flush(20ms));
@@ -149,7 +235,7 @@ TEST(Transport, a_peer_given_up_is_sent_no_more_and_not_waited_for) {
     transport.send(0, pattern(3, 0));
     bool received = false;
     EXPECT_TRUE(poll_until(
-        transport, [&](int source, auto message) { received = source == 0 && message.size() == 3; },
+        transport, [&](int source, auto message, const Cargo&) { received = source == 0 && message.size() == 3; },
         [&] { return received; }));
   }
   world().barrier();
@@ -167,7 +253,7 @@ TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
   if (transport.rank() == 0) {
     bool received = false;
     EXPECT_TRUE(poll_until(
-        transport, [&](int source, auto message) { received = source == speaker && message.size() == 5; },
+        transport, [&](int source, auto message, const Cargo&) { received = source == speaker && message.size() == 5; },
         [&] { return received; }));
     transport.give_up(speaker);
   }
@@ -184,7 +270,7 @@ TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
     int from_speaker = 0;
     bool received = false;
     for (int i = 0; i < 100 || !received; ++i) {
-      transport.poll([&](int source, auto message) {
+      transport.poll([&](int source, auto message, const Cargo&) {
         received |= source == 0 && message.size() == 3;
         from_speaker += source == speaker ? 1 : 0;
       });
@@ -203,7 +289,7 @@ TEST(Transport, traffic_of_the_program_is_undisturbed) {
     world().send(peer, 1, transport.rank());
     int got = 0;
     EXPECT_TRUE(poll_until(
-        transport, [&](int, auto) { ++got; }, [&] { return got == 1; }));
+        transport, [&](int, auto, const Cargo&) { ++got; }, [&] { return got == 1; }));
     world().recv(peer, 1, theirs);
     EXPECT_EQ(theirs, peer);
   }
@@ -220,7 +306,8 @@ TEST(Outbox, wire_messages_arrive_in_order_however_they_are_batched) {
   if (transport.rank() == 0) {
     for (std::uint64_t i = 0; i < messages; ++i) {
       if (i % 1000 == 999) {
-        outbox.add(1, wire::Results{.lot = i, .first = 0, .count = 1, .nanoseconds = 1, .encoded = large});
+        const wire::Results results{.lot = i, .first = 0, .count = 1, .nanoseconds = 1, .encoded = large};
+        outbox.add_from_place(1, results, i < messages / 2 ? nullptr : std::make_shared<int>());
       } else {
         outbox.add(1, wire::Retracted{.lot = i});
       }
@@ -228,9 +315,9 @@ TEST(Outbox, wire_messages_arrive_in_order_however_they_are_batched) {
     outbox.flush();
     EXPECT_TRUE(transport.flush(20s));
   } else if (transport.rank() == 1) {
-    const auto receive = [&](int, std::span<const std::byte> bytes) {
+    const auto receive = [&](int, std::span<const std::byte> bytes, const Cargo& cargo) {
       ++transport_messages;
-      wire::for_each_to_master(bytes, [&](const auto& message) {
+      wire::for_each_to_master(bytes, cargo.bytes, [&](const auto& message) {
         if constexpr (requires { message.lot; }) {
           EXPECT_EQ(message.lot, seen++);
         }
@@ -310,7 +397,7 @@ TEST(Transport, waiting_with_backoff_leaves_the_cpu_alone) {
   const auto start = Clock::now();
   const double cpu = cpu_seconds();
   while (Clock::now() - start < 2s) {
-    EXPECT_FALSE(transport.poll([](int, auto) {}));
+    EXPECT_FALSE(transport.poll([](int, auto, const Cargo&) {}));
     if (const auto sleep = backoff.next(); sleep.count() > 0) std::this_thread::sleep_for(sleep);
   }
   const double share = (cpu_seconds() - cpu) / 2;
@@ -323,7 +410,7 @@ TEST(Transport, latency) {
   Transport transport(world());
   constexpr int rounds = 2000;
   int received = 0;
-  const auto receive = [&](int source, std::span<const std::byte> message) {
+  const auto receive = [&](int source, std::span<const std::byte> message, const Cargo&) {
     ++received;
     if (transport.rank() == 1 || received < rounds) {
       Buffer reply = transport.buffer();

@@ -1,12 +1,15 @@
 // An MPI program: rank 0 plays the master, rank 1 serves with a host that only pretends to have executors.
 #include "worker/worker.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -39,6 +42,8 @@ class EchoHost final : public host::Host {
   void stop_call(host::CallId call) override { stopped.push_back(call); }
 
   std::uint64_t allocate(std::size_t bytes) override {
+    if (bytes > most_bytes) throw std::system_error(ENOMEM, std::generic_category());
+    ++allocations;
     memory[next] = Buffer(bytes);
     next += bytes + 4096;
     return std::prev(memory.end())->first;
@@ -92,6 +97,8 @@ class EchoHost final : public host::Host {
 
   std::map<std::uint64_t, Buffer> memory;
   std::uint64_t next = 4096;
+  std::size_t most_bytes = 1'000'000;
+  int allocations = 0;
   std::uint64_t stride = 0;
   std::deque<host::Lot> lots;
   std::vector<host::LotId> retracted;
@@ -181,13 +188,21 @@ class Conversation {
     outbox_.flush();
   }
 
+  /// The inputs travel beside the message.
+  void tell_from_place(wire::RunLot message, const std::shared_ptr<const Buffer>& inputs) {
+    message.inputs = *inputs;
+    outbox_.add_from_place(leader, message, inputs);
+  }
+
   void tell_raw(Buffer bytes) { transport_.send(leader, std::move(bytes)); }
 
   template <class Done>
   [[nodiscard]] bool hear_until(const Done& done) {
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     while (!done(heard)) {
-      transport_.poll([this](int, detail::Bytes bytes) { wire::for_each_to_master(bytes, heard); });
+      transport_.poll([this](int, detail::Bytes bytes, const transport::Cargo& cargo) {
+        wire::for_each_to_master(bytes, cargo.bytes, heard);
+      });
       if (std::chrono::steady_clock::now() > deadline) return false;
       std::this_thread::sleep_for(100us);
     }
@@ -248,6 +263,46 @@ TEST(Worker, runs_lots_of_variable_stride_and_without_inputs) {
         leader_rank.tell(wire::Stop{});
       },
       [](const EchoHost& host) { EXPECT_TRUE(host.memory.empty()); });
+}
+
+TEST(Worker, receives_large_inputs_where_executors_read_them) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const auto inputs = std::make_shared<const Buffer>(400'000, std::byte{7});
+        const std::vector<std::uint64_t> offsets{0, 100'000, 400'000};
+        leader_rank.tell(call_of_stride(8));
+        for (std::uint64_t id = 1; id <= 3; ++id) leader_rank.tell_from_place(lot_of(id, 50'000, {}), inputs);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 3; }));
+        leader_rank.tell(wire::CloseCall{1});
+        leader_rank.tell(call_of_stride(detail::variable_stride));
+        wire::RunLot varying = lot_of(4, 2, {});
+        varying.offsets = wire::Offsets(std::span<const std::uint64_t>(offsets));
+        leader_rank.tell_from_place(varying, inputs);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return heard.results.size() == 4; }));
+        for (const Buffer& payload : leader_rank.heard.payloads) EXPECT_EQ(payload, *inputs);
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.allocations, 5);  // one for each, and a table
+        EXPECT_TRUE(host.memory.empty());
+        EXPECT_EQ(host.break_downs, 0);
+      });
+}
+
+TEST(Worker, large_inputs_for_which_there_is_no_memory_break_its_node_only) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const auto inputs = std::make_shared<const Buffer>(2'000'000, std::byte{7});
+        leader_rank.tell(call_of_stride(8));
+        leader_rank.tell_from_place(lot_of(1, 250'000, {}), inputs);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return !heard.broken.empty(); }));
+        leader_rank.tell_from_place(lot_of(2, 250'000, {}), inputs);
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.break_downs, 1);
+        EXPECT_TRUE(host.memory.empty());
+      });
 }
 
 TEST(Worker, answers_retractions_of_waiting_and_of_ended_lots) {

@@ -81,10 +81,10 @@ struct Samples {
 };
 
 void decode_all_for_leader(Bytes bytes) {
-  for_each_to_leader(bytes, [](const auto&) {});
+  for_each_to_leader(bytes, {}, [](const auto&) {});
 }
 void decode_all_for_master(Bytes bytes) {
-  for_each_to_master(bytes, [](const auto&) {});
+  for_each_to_master(bytes, {}, [](const auto&) {});
 }
 
 TEST(Wire, a_call_arrives_as_it_was_sent) {
@@ -203,7 +203,7 @@ TEST(Wire, a_batch_is_read_in_the_order_it_was_written) {
   }
   std::vector<std::uint64_t> retracted;
   std::uint64_t returned = 0;
-  for_each_to_master(batch, [&](const auto& message) {
+  for_each_to_master(batch, {}, [&](const auto& message) {
     using Message = std::decay_t<decltype(message)>;
     if constexpr (std::is_same_v<Message, Retracted>) retracted.push_back(message.lot);
     if constexpr (std::is_same_v<Message, TasksReturned>) returned += message.count;
@@ -219,6 +219,42 @@ TEST(Wire, payloads_are_views_into_the_received_buffer) {
   const auto results = decoded<Results>(buffer);
   EXPECT_GE(results.encoded.data(), buffer.data());
   EXPECT_LE(results.encoded.data() + results.encoded.size(), buffer.data() + buffer.size());
+}
+
+TEST(Wire, a_payload_may_come_beside_the_messages) {
+  const Samples samples;
+  Buffer batch = encoded(Retracted{3});
+  const Bytes payload = encode_but_payload(batch, samples.results);
+  EXPECT_EQ(payload.data(), samples.inputs.data());
+  Bytes rest = batch;
+  decode_for_master(rest, payload);
+  const auto results = std::get<Results>(decode_for_master(rest, payload));
+  EXPECT_TRUE(rest.empty());
+  EXPECT_EQ(results.encoded.data(), samples.inputs.data());
+  EXPECT_EQ(results.encoded.size(), samples.inputs.size());
+  EXPECT_EQ(results.first, samples.results.first);
+
+  Buffer lot;
+  const Bytes inputs = encode_but_payload(lot, samples.variable);
+  Bytes lot_rest = lot;
+  const auto variable = std::get<RunLot>(decode_for_leader(lot_rest, inputs));
+  EXPECT_EQ(variable.inputs.data(), samples.inputs.data());
+  EXPECT_EQ(variable.offsets[2], samples.offsets[2] - samples.offsets[0]);
+}
+
+TEST(Wire, a_payload_that_is_not_beside_its_message_is_refused) {
+  const Samples samples;
+  Buffer frame;
+  const Bytes payload = encode_but_payload(frame, samples.results);
+  const Buffer longer(payload.size() + 1);
+  for (const Bytes beside : {Bytes(), payload.first(payload.size() - 1), Bytes(longer)}) {
+    Bytes rest = frame;
+    EXPECT_THROW(decode_for_master(rest, beside), Malformed);
+  }
+  Buffer without = encoded(Retracted{1});
+  std::memcpy(without.data() + sizeof(std::uint32_t), frame.data() + sizeof(std::uint32_t), sizeof(std::uint32_t));
+  Bytes rest = without;
+  EXPECT_THROW(decode_for_master(rest, payload), Malformed);
 }
 
 TEST(Wire, every_truncation_of_every_message_is_refused) {
