@@ -9,4 +9,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh build test tidy
 cmake --preset dev >/dev/null
 if [ "${#given[@]}" -eq 0 ]; then mapfile -t given < <(find src -name '*.cpp' | sort); fi
-printf '%s\0' "${given[@]}" | xargs -0 -n 1 -P 2 clang-tidy -p build/dev --quiet
+printf '%s\0' "${given[@]}" | xargs -0 -n 1 -P 2 clang-tidy -p build/dev --quiet --extra-arg=-Wno-unused-command-line-argument

@@ -183,6 +183,12 @@ class AtomicSet {
     for (std::uint32_t w = 0; w * bits < slots; ++w) size += std::popcount(words_[w].load(std::memory_order_seq_cst));
     return static_cast<std::uint32_t>(size);
   }
+  [[nodiscard]] bool empty(std::uint32_t slots) const noexcept {
+    for (std::uint32_t w = 0; w * bits < slots; ++w) {
+      if (words_[w].load(std::memory_order_seq_cst) != 0) return false;
+    }
+    return true;
+  }
   /// Takes every member out and visits it, if it is one of `slots`.
   template <typename Visit>
   void drain(std::uint32_t slots, Visit&& visit) {
@@ -242,6 +248,7 @@ struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as 
   alignas(cache_line) AtomicSet sleepers;  ///< executors asleep for lack of work
   AtomicSet spinners;                      ///< executors about to fall asleep, that look for work until then
   alignas(cache_line) std::atomic<std::uint64_t> open_lots{0};
+  std::atomic<std::int32_t> leader_cpu{-1};  ///< where it was when it last put up a lot
   std::array<LotSlot, max_lots> lots{};
   alignas(cache_line) std::array<support::Bell, max_members> member_bells{};
 };

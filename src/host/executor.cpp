@@ -1,5 +1,7 @@
 #include "host/executor.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -24,6 +26,9 @@ using namespace std::chrono_literals;
 
 // A reply that comes within this is worth more than the sleep and wake-up it saves (about 12 us on separate cores).
 constexpr auto spin_time = 50us;
+
+// Two switches between processes take longer: what woke this one runs on another CPU.
+constexpr auto switch_time = 3us;
 
 // An executor without work for this long lets go of the callables it has kept.
 constexpr auto forget_calls_after = 100ms;
@@ -159,6 +164,7 @@ void Executor::fail_chunk(const ClaimedChunk& chunk) {
 }
 
 LoadedCall& Executor::load(std::uint64_t call, const CallHeader& image) {
+  if (!calls_.empty() && calls_.front().id() == call) return calls_.front();
   const auto known = std::ranges::find(calls_, call, &LoadedCall::id);
   if (known != calls_.end()) {
     calls_.splice(calls_.begin(), calls_, known);
@@ -188,6 +194,7 @@ void Executor::wait_for_work() {
   if (spin_for_work()) return;
   auto& sleepers = channel_.header().sleepers;
   auto patience = std::chrono::nanoseconds(forget_calls_after);
+  const auto asleep_since = Clock::now();
   for (;;) {
     const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
     sleepers.insert(slot_number_);
@@ -198,11 +205,17 @@ void Executor::wait_for_work() {
     patience = std::chrono::nanoseconds::max();
   }
   sleepers.erase(slot_number_);
+  if (const auto asleep = Clock::now() - asleep_since; asleep < switch_time) {
+    trust_.renew();
+  } else if (asleep < spin_time) {
+    trust_.note_miss();
+  }
 }
 
 // While it spins the leader need not wake others for what this one can take. Whoever stops spinning looks once more
 // after it has entered the sleepers, so nothing that was left to it is lost.
 bool Executor::spin_for_work() {
+  if (!trust_.worth_trying()) return false;
   channel_.header().spinners.insert(slot_number_);
   const bool found = look_for_work();
   channel_.header().spinners.erase(slot_number_);
@@ -217,8 +230,13 @@ bool Executor::look_for_work() {
     const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
                                 (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
     if (awake > header.settings.cpus) return false;
-    if (support::spin_round([this] { return sees_work(); })) return true;
+    if (header.leader_cpu.load(std::memory_order_relaxed) == sched_getcpu()) return false;  // it waits for us to sleep
+    if (support::spin_round([this] { return sees_work(); })) {
+      trust_.note_success();
+      return true;
+    }
   } while (Clock::now() < deadline);
+  trust_.note_failure();
   return false;
 }
 

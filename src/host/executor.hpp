@@ -14,6 +14,7 @@
 #include "host/outbox.hpp"
 #include "scheduler/chunking.hpp"
 #include "support/node_recycler.hpp"
+#include "support/spin.hpp"
 
 namespace rankpool::host {
 
@@ -64,6 +65,7 @@ class Executor {
   ExecutorSlot& slot_;
   OutboxWriter results_;
   Claimer claimer_;
+  support::SpinTrust trust_;
   support::NodeRecycler nodes_;
   std::pmr::list<LoadedCall> calls_{&nodes_};  ///< the last used first
   std::uint64_t tasks_left_;                   ///< until it retires

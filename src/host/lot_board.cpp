@@ -1,5 +1,7 @@
 #include "host/lot_board.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 
 namespace rankpool::host {
@@ -44,16 +46,18 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
   posted.attempt.store(lot.attempt, relaxed);
   posted.executors.store(lot.executors, relaxed);
   accounts_[slot].emplace(lot);
+  outstanding_ += lot.count;
   slots_.emplace(lot.id, slot);
   const std::uint64_t generation = ClaimWord::generation(posted.claim.load(relaxed));
   posted.claim.store(ClaimWord::make(generation, 0), std::memory_order_seq_cst);
+  channel_.header().leader_cpu.store(sched_getcpu(), relaxed);
   channel_.header().open_lots.fetch_or(std::uint64_t{1} << slot, std::memory_order_seq_cst);
   wake_executors();
 }
 
-// Those that look for work need no ring.
 void LotBoard::wake_executors() {
   auto& header = channel_.header();
+  if (header.sleepers.empty(channel_.slots())) return;
   std::uint64_t unclaimed = 0;
   for (std::uint64_t open = header.open_lots.load(std::memory_order_seq_cst); open != 0; open &= open - 1) {
     const auto slot = static_cast<std::uint32_t>(std::countr_zero(open));
@@ -61,10 +65,21 @@ void LotBoard::wake_executors() {
     const std::uint64_t count = accounts_[slot]->lot().count;
     unclaimed += count - std::min(count, ClaimWord::next(header.lots[slot].claim.load(std::memory_order_seq_cst)));
   }
-  const std::uint64_t looking = header.spinners.size(channel_.slots());
+  const std::uint64_t looking = executors_looking(outstanding_ - std::min(outstanding_, unclaimed));
   if (unclaimed <= looking) return;
   header.sleepers.take(channel_.slots(), unclaimed - looking,
                        [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
+}
+
+/// Those that look for work need no ring, nor do those that soon will: they are awake, and have told of all that they
+/// have claimed. One that goes to sleep looks once more when it is among the sleepers.
+std::uint64_t LotBoard::executors_looking(std::uint64_t tasks_under_way) const {
+  const ChannelHeader& header = channel_.header();
+  const std::uint64_t spinning = header.spinners.size(channel_.slots());
+  if (header.settings.max_tasks_per_child != 0) return spinning;  // the others may be about to leave
+  const std::uint64_t asleep = header.sleepers.size(channel_.slots());
+  const std::uint64_t not_free = asleep + tasks_under_way;
+  return std::max(spinning, serving_ - std::min(serving_, not_free));
 }
 
 TaskRange LotBoard::take_back(LotId lot) {
@@ -102,6 +117,7 @@ bool LotBoard::settle(LotId lot, std::uint64_t first, std::uint64_t count) {
   if (found == slots_.end()) return false;
   const std::uint32_t slot = found->second;
   if (!accounts_[slot]->settle(first, count)) return false;
+  outstanding_ -= count;
   if (accounts_[slot]->outstanding() == 0) close(slot);
   return true;
 }

@@ -36,8 +36,11 @@ class LotBoard {
   [[nodiscard]] bool has_begun(LotId lot) const;
   /// Nobody need look for work in it, if so.
   void hide_if_exhausted(std::uint32_t slot);
-  /// As many as there are tasks that nobody has claimed.
+  /// As many as there are tasks that nobody has claimed and nobody is about to.
   void wake_executors();
+  /// One more executor serves from now on, or one less.
+  void note_serving() { ++serving_; }
+  void note_gone() { --serving_; }
   [[nodiscard]] bool empty() const { return slots_.empty() && waiting_.empty(); }
 
  private:
@@ -47,6 +50,7 @@ class LotBoard {
   };
 
   [[nodiscard]] std::optional<std::uint32_t> free_slot();
+  [[nodiscard]] std::uint64_t executors_looking(std::uint64_t tasks_under_way) const;
   void put_up(const Waiting& waiting, std::uint32_t slot);
   void close(std::uint32_t slot);
 
@@ -56,6 +60,8 @@ class LotBoard {
   std::pmr::unordered_map<LotId, std::uint32_t> slots_{&nodes_};
   std::deque<Waiting> waiting_;
   std::uint32_t next_slot_ = 0;
+  std::uint64_t serving_ = 0;      ///< executors
+  std::uint64_t outstanding_ = 0;  ///< tasks in all slots
 };
 
 }  // namespace rankpool::host

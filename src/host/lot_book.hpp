@@ -29,24 +29,27 @@ class LotAccount {
   /// Settles [first, first + count). @returns false, changing nothing, when one of them is not outstanding.
   bool settle(std::uint64_t first, std::uint64_t count) {
     if (!is_outstanding(first, count)) return false;
+    if (count == 0) return true;
     if (const std::uint64_t i = first - lot_.first; count == 1) {
       settled_[i / bits] |= std::uint64_t{1} << (i % bits);
       --outstanding_;
       return true;
     }
-    each_word(first, count, [this](std::size_t word, std::uint64_t mask) {
-      settled_[word] |= mask;
-      return true;
-    });
+    const Words words(first - lot_.first, count);
+    settled_[words.first] |= words.first_mask;
+    for (std::size_t word = words.first + 1; word < words.last; ++word) settled_[word] = all_ones;
+    settled_[words.last] |= words.last_mask;
     outstanding_ -= count;
     return true;
   }
 
   [[nodiscard]] bool is_outstanding(std::uint64_t first, std::uint64_t count) {
     if (first < lot_.first || count > lot_.count || first - lot_.first > lot_.count - count) return false;
-    if (count == 1) return !is_settled(first);
-    return each_word(first, count,
-                     [this](std::size_t word, std::uint64_t mask) { return (settled_[word] & mask) == 0; });
+    if (count <= 1) return count == 0 || !is_settled(first);
+    const Words words(first - lot_.first, count);
+    std::uint64_t settled = (settled_[words.first] & words.first_mask) | (settled_[words.last] & words.last_mask);
+    for (std::size_t word = words.first + 1; word < words.last; ++word) settled |= settled_[word];
+    return settled == 0;
   }
 
   /// Whether [first, end) lies in the lot.
@@ -65,22 +68,27 @@ class LotAccount {
 
  private:
   static constexpr std::uint64_t bits = 64;
+  static constexpr std::uint64_t all_ones = ~std::uint64_t{0};
 
   [[nodiscard]] bool is_settled(std::uint64_t task) const {
     const std::uint64_t i = task - lot_.first;
     return (settled_[i / bits] >> (i % bits) & 1U) != 0;
   }
 
-  template <typename Visit>
-  bool each_word(std::uint64_t first, std::uint64_t count, Visit&& visit) {
-    for (std::uint64_t i = first - lot_.first, end = i + count; i < end;) {
-      const std::uint64_t in_word = std::min(bits - i % bits, end - i);
-      const std::uint64_t ones = in_word == bits ? ~std::uint64_t{0} : (std::uint64_t{1} << in_word) - 1;
-      if (!visit(i / bits, ones << (i % bits))) return false;
-      i += in_word;
+  /// The words of `count` tasks from the lot's `begin` on, and which bits of the outer ones are theirs; those of the
+  /// words between all are.
+  struct Words {
+    Words(std::uint64_t begin, std::uint64_t count) : first(begin / bits), last((begin + count - 1) / bits) {
+      first_mask = all_ones << (begin % bits);
+      last_mask = all_ones >> (bits - 1 - (begin + count - 1) % bits);
+      if (first == last) first_mask = last_mask = first_mask & last_mask;
     }
-    return true;
-  }
+
+    std::size_t first;
+    std::size_t last;
+    std::uint64_t first_mask;
+    std::uint64_t last_mask;
+  };
 
   Lot lot_;
   boost::container::small_vector<std::uint64_t, 4> settled_;

@@ -184,7 +184,7 @@ void SharedHost::drain(std::uint32_t slot, HostListener& listener) {
   prefetch_record(channel_.outbox(slot) + known.head % outbox_bytes);
   const std::uint64_t tail = executor.tail.load(std::memory_order_seq_cst);
   if (executor.head.load(std::memory_order_relaxed) != known.head) disbelieve(slot);
-  while (known.sense == Sense::sound) {
+  while (known.sense == Sense::sound && known.head != tail) {
     Record record;
     const Reading reading = reader_.read(outbox(slot), tail, record);
     if (reading == Reading::nothing) break;

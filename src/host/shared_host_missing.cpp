@@ -46,6 +46,7 @@ void SharedHost::miss(std::uint32_t slot, const std::string& why, HostListener& 
 void SharedHost::note_serving(std::uint32_t slot, HostListener& listener) {
   // Once: a task may have rung in its name, and written over its pid.
   if (std::exchange(executors_[slot].process, Process::serves) == Process::serves) return;
+  board_.note_serving();
   executors_[slot].pid = channel_.slot(slot).pid.load();
   if (std::exchange(executors_[slot].missing_because, {}).empty()) return;
   retry_.succeeded();

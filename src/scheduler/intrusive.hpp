@@ -70,7 +70,8 @@ struct HeapLinks {
   std::size_t position = outside;
 };
 
-/// A binary heap, the smallest key on top, in which any element can change its key or leave in O(log n).
+/// A binary heap, the smallest key on top, of equal ones the one with the lowest id; any element can change its key or
+/// leave in O(log n).
 template <typename T, HeapLinks T::*Links>
 class IndexedHeap {
  public:
@@ -102,7 +103,11 @@ class IndexedHeap {
   }
 
  private:
-  static std::uint64_t key(const T* element) { return (element->*Links).key; }
+  static bool before(const T* a, const T* b) {
+    const std::uint64_t key_a = (a->*Links).key;
+    const std::uint64_t key_b = (b->*Links).key;
+    return key_a != key_b ? key_a < key_b : a->id < b->id;
+  }
 
   void place(T& element, std::size_t position) {
     elements_[position] = &element;
@@ -111,16 +116,15 @@ class IndexedHeap {
 
   void sift(T& element) {
     std::size_t at = (element.*Links).position;
-    const std::uint64_t own = key(&element);
-    while (at > 0 && own < key(elements_[(at - 1) / 2])) {
+    while (at > 0 && before(&element, elements_[(at - 1) / 2])) {
       place(*elements_[(at - 1) / 2], at);
       at = (at - 1) / 2;
     }
     for (;;) {
       std::size_t child = 2 * at + 1;
       if (child >= elements_.size()) break;
-      if (child + 1 < elements_.size() && key(elements_[child + 1]) < key(elements_[child])) ++child;
-      if (key(elements_[child]) >= own) break;
+      if (child + 1 < elements_.size() && before(elements_[child + 1], elements_[child])) ++child;
+      if (!before(elements_[child], &element)) break;
       place(*elements_[child], at);
       at = child;
     }

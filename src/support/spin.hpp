@@ -19,15 +19,29 @@ class SpinTrust {
   [[nodiscard]] bool worth_trying() const { return attempts_.load(std::memory_order_relaxed) != 0; }
   /// What is waited for next may well come soon: the reply to something new, say.
   void renew() { attempts_.store(most_attempts, std::memory_order_relaxed); }
-  void note_success() { renew(); }
+  void note_success() {
+    renew();
+    misses_wanted_ = 1;
+  }
   void note_failure() {
     const int left = attempts_.load(std::memory_order_relaxed);
     if (left != 0) attempts_.store(left - 1, std::memory_order_relaxed);
+    if (left == 1) misses_wanted_ = std::min(2 * misses_wanted_, most_misses);
+  }
+  /// Without trust: what was waited for came so soon that spinning would have found it, unless who brings it needs the
+  /// same CPU. Tried once more now and then, each time in vain after twice as many such waits.
+  void note_miss() {
+    if (worth_trying() || ++misses_ < misses_wanted_) return;
+    misses_ = 0;
+    attempts_.store(1, std::memory_order_relaxed);
   }
 
  private:
   static constexpr int most_attempts = 8;
+  static constexpr int most_misses = 64;
   std::atomic<int> attempts_ = most_attempts;
+  int misses_ = 0;
+  int misses_wanted_ = 1;
 };
 
 /// Looks some 64 times, which takes less than a microsecond or two.

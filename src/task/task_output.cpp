@@ -1,10 +1,14 @@
 #include <rankpool/detail/task_output.hpp>
 
 #include <stdio_ext.h>
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cwchar>
 #include <iostream>
+
+#include "task/this_task.hpp"
 
 #ifdef __GLIBC__
 // The streams that are open; exported, but not declared.
@@ -34,14 +38,16 @@ class PutArea : public std::basic_streambuf<Character> {
     return buffer != nullptr && (buffer->*&PutArea::epptr)() != nullptr;
   }
 
-  /// Ten times faster than a flush of nothing.
-  static void flush(Stream& stream) noexcept {
+  /// Ten times faster than a flush of nothing. @returns whether the stream has such memory.
+  static bool flush(Stream& stream) noexcept {
+    if (!exists(stream)) return false;
     const auto* buffer = stream.rdbuf();
-    if (buffer == nullptr || (buffer->*&PutArea::pptr)() == (buffer->*&PutArea::pbase)()) return;
+    if ((buffer->*&PutArea::pptr)() == (buffer->*&PutArea::pbase)()) return true;
     try {
       stream.flush();
     } catch (...) {  // NOLINT(bugprone-empty-catch): a task whose text has nowhere to go still has its result
     }
+    return true;
   }
 };
 
@@ -50,6 +56,9 @@ using Wide = PutArea<wchar_t>;
 
 constexpr std::array<std::ostream*, 3> narrow_streams{&std::cout, &std::cerr, &std::clog};
 constexpr std::array<std::wostream*, 3> wide_streams{&std::wcout, &std::wcerr, &std::wclog};
+
+/// What flush_output() has seen last; until then they may.
+std::atomic<bool> collecting = true;
 
 /// The C library's own, on which std::wcerr is, whatever stderr is by now.
 std::FILE* const first_stderr = stderr;
@@ -88,22 +97,23 @@ void forget_closed_stderr() noexcept {}
 }  // namespace
 
 bool streams_collect() noexcept {
-  for (const auto* stream : narrow_streams) {
-    if (Narrow::exists(*stream)) return true;
-  }
-  for (const auto* stream : wide_streams) {
-    if (Wide::exists(*stream)) return true;
-  }
-  return is_wide(stdout) || is_wide(stderr) || is_wide(first_stderr);
+  // Only tasks change an executor's streams, and flush_output() has looked at them since.
+  if (task::is_executor()) return collecting.load(std::memory_order_relaxed);
+  return std::ranges::any_of(narrow_streams, [](const auto* stream) { return Narrow::exists(*stream); }) ||
+         std::ranges::any_of(wide_streams, [](const auto* stream) { return Wide::exists(*stream); }) ||
+         is_wide(stdout) || is_wide(stderr) || is_wide(first_stderr);
 }
 
 void flush_output() noexcept {
-  for (auto* stream : narrow_streams) Narrow::flush(*stream);
-  for (auto* stream : wide_streams) Wide::flush(*stream);
+  bool any = false;
+  for (auto* stream : narrow_streams) any |= Narrow::flush(*stream);
+  for (auto* stream : wide_streams) any |= Wide::flush(*stream);
   forget_closed_stderr();
   for (std::FILE* file : {stdout, stderr, first_stderr}) {
+    any |= is_wide(file);
     if (has_pending(file)) std::fflush(file);
   }
+  collecting.store(any, std::memory_order_relaxed);
 }
 
 }  // namespace rankpool::detail

@@ -45,6 +45,20 @@ TEST(Scheduler, a_lot_has_a_chunk_for_each_executor) {
   EXPECT_EQ(lots(scheduler).front().tasks.count, 40U);  // its share would be 20
 }
 
+// Its executors and its leader are still awake, and the others' sleep on.
+TEST(Scheduler, tasks_that_come_one_by_one_go_to_the_same_host) {
+  Scheduler scheduler;
+  for (const HostId host : {3U, 1U, 2U}) scheduler.add_host(host, 4);
+  for (JobId job = 1; job <= 20; ++job) {
+    add_job(scheduler, job, 1);
+    std::vector<RunLot> given = lots(scheduler);
+    ASSERT_EQ(given.size(), 1U);
+    EXPECT_EQ(given.front().host, 1U);
+    finish(scheduler, given.front());
+    drain(scheduler);
+  }
+}
+
 TEST(Scheduler, a_lot_never_crosses_a_pieces_border) {
   Scheduler scheduler;
   scheduler.add_host(0, 50);

@@ -116,7 +116,7 @@ std::size_t encode(byte_supplier auto&& reserve, const T& value) {
 
 /// @throws DecodeError when `bytes` is not exactly one encoded T, and what T's serialization throws.
 template <class T>
-[[nodiscard]] T decode(Bytes bytes) {
+[[nodiscard, gnu::always_inline]] inline T decode(Bytes bytes) {  // once for each task
   if constexpr (fixed_size<T>) {
     if (bytes.size() < fixed_bytes<T>) [[unlikely]]
       throw_too_short("a value", fixed_bytes<T>, bytes.size());
@@ -235,7 +235,7 @@ struct ArgsDecoder<std::tuple<Args...>> {
 /// @param Tuple std::tuple of the types that were encoded.
 /// @throws DecodeError when `bytes` is not exactly one such list, and what the types' serialization throws.
 template <class Tuple>
-[[nodiscard]] Tuple decode_args(Bytes bytes) {
+[[nodiscard, gnu::always_inline]] inline Tuple decode_args(Bytes bytes) {
   return ArgsDecoder<Tuple>::decode(bytes);
 }
 
