@@ -92,17 +92,21 @@ void ReceiveQueue::receive_whole(MPI_Message& matched, int source, std::size_t s
   }
 }
 
-void ReceiveQueue::start_part(MPI_Message& matched, Incoming& incoming, Hold& hold, std::size_t size) const {
-  MPI_Request& request = incoming.requests.emplace_back(MPI_REQUEST_NULL);
+MPI_Request ReceiveQueue::start_part(MPI_Message& matched, int source, Hold& hold, std::size_t size) const {
+  MPI_Request request = MPI_REQUEST_NULL;
   link_.check(MPI_Imrecv(hold.data() + hold.placed, static_cast<int>(size), MPI_BYTE, &matched, &request), "MPI_Imrecv",
-              incoming.source);
+              source);
   hold.placed += size;
+  return request;
 }
 
-// @returns whether all has been received at once.
+// @returns whether all has been received at once, as small messages are.
 bool ReceiveQueue::start_receive(MPI_Message& matched, Incoming& incoming) const {
-  start_part(matched, incoming, incoming.message, incoming.message.size);
-  return is_complete(incoming);
+  MPI_Request request = start_part(matched, incoming.source, incoming.message, incoming.message.size);
+  int done = 0;
+  link_.check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test", incoming.source);
+  if (done == 0) incoming.requests.push_back(request);
+  return done != 0;
 }
 
 void ReceiveQueue::receive_header(MPI_Message& matched, int source, std::size_t size) {
@@ -120,7 +124,7 @@ void ReceiveQueue::receive_part(MPI_Message& matched, int source, std::size_t si
   if (last == incoming_.rend()) throw protocol_error(source, "a part that belongs to no message");
   Hold& hold = last->message.is_full() ? last->cargo : last->message;
   if (size > hold.size - hold.placed) throw protocol_error(source, "a part that is too long");
-  start_part(matched, *last, hold, size);
+  last->requests.push_back(start_part(matched, source, hold, size));
 }
 
 // Delivers, source by source, what is complete and has nothing incomplete before it.

@@ -69,7 +69,7 @@ class ReceiveQueue {
   void drop(MPI_Message& matched, int source, std::size_t size);
   bool probe(MPI_Message& matched, MPI_Status& status) const;
   void receive_whole(MPI_Message& matched, int source, std::size_t size, const Receiver& receive, bool& delivered);
-  void start_part(MPI_Message& matched, Incoming& incoming, Hold& hold, std::size_t size) const;
+  MPI_Request start_part(MPI_Message& matched, int source, Hold& hold, std::size_t size) const;
   bool start_receive(MPI_Message& matched, Incoming& incoming) const;
   void receive_header(MPI_Message& matched, int source, std::size_t size);
   void receive_part(MPI_Message& matched, int source, std::size_t size);

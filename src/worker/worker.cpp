@@ -205,7 +205,7 @@ class Worker {
     try {
       wire::for_each_to_leader(message, cargo.bytes, [&](const auto& order) {
         if constexpr (std::is_same_v<decltype(order), const wire::RunLot&>) {
-          run(order, order.inputs.data() == cargo.bytes.data() ? cargo.owner : nullptr);
+          take(order, order.inputs.data() == cargo.bytes.data() ? cargo.owner : nullptr);
         } else {
           obey(order);
         }
@@ -269,7 +269,7 @@ class Worker {
     if (state_ == State::serving) host_.stop_call(order.call);
   }
 
-  void run(const wire::RunLot& order, const std::shared_ptr<const void>& inputs) {
+  void take(const wire::RunLot& order, const std::shared_ptr<const void>& inputs) {
     if (state_ == State::serving) host_.post(lots_.admit(order, inputs));
   }
 
