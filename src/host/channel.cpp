@@ -12,7 +12,7 @@
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f34;  // "rankpoo4": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f35;  // "rankpoo5": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }

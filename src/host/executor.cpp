@@ -230,7 +230,8 @@ bool Executor::look_for_work() {
     const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
                                 (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
     if (awake > header.settings.cpus) return false;
-    if (header.leader_cpu.load(std::memory_order_relaxed) == sched_getcpu()) return false;  // it waits for us to sleep
+    const std::int32_t cpu = sched_getcpu();
+    if (cpu >= 0 && cpu == header.leader_cpu.load(std::memory_order_relaxed)) return false;  // it waits for us to sleep
     if (support::spin_round([this] { return sees_work(); })) {
       trust_.note_success();
       return true;

@@ -56,8 +56,23 @@ void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
 }
 
 void LotBoard::wake_executors() {
-  auto& header = channel_.header();
-  if (header.sleepers.empty(channel_.slots())) return;
+  if (channel_.header().sleepers.empty(channel_.slots())) return;
+  const std::uint64_t unclaimed = unclaimed_tasks();
+  const std::uint64_t looking = executors_looking(outstanding_ - std::min(outstanding_, unclaimed));
+  if (unclaimed > looking) wake(unclaimed - looking);
+}
+
+void LotBoard::wake_for_all_unclaimed() {
+  if (!channel_.header().sleepers.empty(channel_.slots())) wake(unclaimed_tasks());
+}
+
+void LotBoard::wake(std::uint64_t executors) {
+  channel_.header().sleepers.take(channel_.slots(), executors,
+                                  [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
+}
+
+std::uint64_t LotBoard::unclaimed_tasks() const {
+  const ChannelHeader& header = channel_.header();
   std::uint64_t unclaimed = 0;
   for (std::uint64_t open = header.open_lots.load(std::memory_order_seq_cst); open != 0; open &= open - 1) {
     const auto slot = static_cast<std::uint32_t>(std::countr_zero(open));
@@ -65,10 +80,7 @@ void LotBoard::wake_executors() {
     const std::uint64_t count = accounts_[slot]->lot().count;
     unclaimed += count - std::min(count, ClaimWord::next(header.lots[slot].claim.load(std::memory_order_seq_cst)));
   }
-  const std::uint64_t looking = executors_looking(outstanding_ - std::min(outstanding_, unclaimed));
-  if (unclaimed <= looking) return;
-  header.sleepers.take(channel_.slots(), unclaimed - looking,
-                       [this](std::uint32_t i) { channel_.slot(i).bell.ring(); });
+  return unclaimed;
 }
 
 /// Those that look for work need no ring, nor do those that soon will: they are awake, and have told of all that they

@@ -38,6 +38,8 @@ class LotBoard {
   void hide_if_exhausted(std::uint32_t slot);
   /// As many as there are tasks that nobody has claimed and nobody is about to.
   void wake_executors();
+  /// As many as there are tasks that nobody has claimed: one that is awake may stand still.
+  void wake_for_all_unclaimed();
   /// One more executor serves from now on, or one less.
   void note_serving() { ++serving_; }
   void note_gone() { --serving_; }
@@ -50,8 +52,10 @@ class LotBoard {
   };
 
   [[nodiscard]] std::optional<std::uint32_t> free_slot();
+  [[nodiscard]] std::uint64_t unclaimed_tasks() const;
   [[nodiscard]] std::uint64_t executors_looking(std::uint64_t tasks_under_way) const;
   void put_up(const Waiting& waiting, std::uint32_t slot);
+  void wake(std::uint64_t executors);
   void close(std::uint32_t slot);
 
   Channel& channel_;

@@ -106,7 +106,10 @@ void SharedHost::retract(LotId lot) {
 }
 
 bool SharedHost::poll(HostListener& listener) {
-  if (is_glance_due()) look_after_ranks(listener);
+  if (is_glance_due()) {
+    look_after_ranks(listener);
+    board_.wake_for_all_unclaimed();
+  }
   if (watch_.active()) watch_tasks();
   if (retry_.planned()) retry_missing(listener);
   const bool called = channel_.header().attention.load(std::memory_order_relaxed) != 0;
@@ -213,9 +216,25 @@ OutboxView SharedHost::outbox(std::uint32_t slot) {
   return {channel_.outbox(slot), channel_.at(0), executors_[slot].lent, executors_[slot].head};
 }
 
+/// Gives the block of what was delivered back, unless who got it keeps it; also when that has thrown.
+class SharedHost::LetGo {
+ public:
+  explicit LetGo(SharedHost& host) : host_(host) {}
+  LetGo(const LetGo&) = delete;
+  LetGo& operator=(const LetGo&) = delete;
+  ~LetGo() {
+    const auto payload = std::exchange(host_.delivered_, std::nullopt);
+    if (payload) host_.lend_again_or_release(payload->slot, payload->block);
+  }
+
+ private:
+  SharedHost& host_;
+};
+
 bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener& listener) {
   bool expected = true;
   if (record.block != 0) delivered_ = Payload{slot, reclaim(slot, record.block)};
+  const LetGo let_go(*this);
   if (record.kind == RecordKind::failure) {
     expected = report_failure(slot, record, listener);
   } else if (record.lot == no_lot) {
@@ -224,7 +243,6 @@ bool SharedHost::deliver(std::uint32_t slot, const Record& record, HostListener&
     expected = board_.settle(record.lot, record.first, record.count);
     if (expected) listener.on_results(record.lot, record.first, record.count, record.nanoseconds, record.payload);
   }
-  if (delivered_) lend_again_or_release(slot, std::exchange(delivered_, std::nullopt)->block);
   return expected;
 }
 

@@ -132,6 +132,7 @@ class SharedHost final : public Host {
     std::optional<task::DeathReport> blamed;  ///< an executor whose word doesn't explain its death
   };
 
+  class LetGo;
   enum class Ending { in_order, by_force };
 
   std::uint64_t store_image(const CallImage& call);
@@ -180,6 +181,7 @@ class SharedHost final : public Host {
   void handle_unforkable(std::uint32_t slot, HostListener& listener);
   void miss(std::uint32_t slot, const std::string& why, HostListener& listener);
   void note_serving(std::uint32_t slot, HostListener& listener);
+  void note_gone(std::uint32_t slot);
   void see_who_is_left(HostListener& listener);
   [[nodiscard]] std::string why_missing() const;
   [[nodiscard]] std::string why_none_is_left();

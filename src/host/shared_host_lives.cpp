@@ -92,7 +92,7 @@ void SharedHost::clear_slot(std::uint32_t slot) {
   ChannelHeader& header = channel_.header();
   for (AtomicSet* set : {&header.sleepers, &header.spinners, &header.asking, &header.ready}) set->erase(slot);
   Executor& known = executors_[slot];
-  if (known.process == Process::serves) board_.note_gone();
+  note_gone(slot);
   for (const LentBlock& block : known.lent) arena_.release(block.offset);
   ExecutorSlot& place = channel_.slot(slot);
   known = {.member = known.member,

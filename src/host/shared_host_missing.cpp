@@ -32,7 +32,7 @@ std::string why_unforkable(int error) {
 }  // namespace
 
 void SharedHost::handle_unforkable(std::uint32_t slot, HostListener& listener) {
-  executors_[slot].process = Process::none;
+  note_gone(slot);
   if (others_.is_lost(executors_[slot].member)) return see_who_is_left(listener);
   miss(slot, why_unforkable(channel_.slot(slot).wait_status.load()), listener);
 }
@@ -51,6 +51,10 @@ void SharedHost::note_serving(std::uint32_t slot, HostListener& listener) {
   if (std::exchange(executors_[slot].missing_because, {}).empty()) return;
   retry_.succeeded();
   report_executors(listener);
+}
+
+void SharedHost::note_gone(std::uint32_t slot) {
+  if (std::exchange(executors_[slot].process, Process::none) == Process::serves) board_.note_gone();
 }
 
 // To be asked whenever an executor has gone and is not being started anew.

@@ -96,15 +96,18 @@ void forget_closed_stderr() noexcept {}
 
 }  // namespace
 
+bool streams_collect_still() noexcept {
+  // Elsewhere others than tasks may have changed the streams.
+  return task::is_executor() ? collecting.load(std::memory_order_relaxed) : streams_collect();
+}
+
 bool streams_collect() noexcept {
-  // Only tasks change an executor's streams, and flush_output() has looked at them since.
-  if (task::is_executor()) return collecting.load(std::memory_order_relaxed);
   return std::ranges::any_of(narrow_streams, [](const auto* stream) { return Narrow::exists(*stream); }) ||
          std::ranges::any_of(wide_streams, [](const auto* stream) { return Wide::exists(*stream); }) ||
          is_wide(stdout) || is_wide(stderr) || is_wide(first_stderr);
 }
 
-void flush_output() noexcept {
+bool flush_output() noexcept {
   bool any = false;
   for (auto* stream : narrow_streams) any |= Narrow::flush(*stream);
   for (auto* stream : wide_streams) any |= Wide::flush(*stream);
@@ -114,6 +117,7 @@ void flush_output() noexcept {
     if (has_pending(file)) std::fflush(file);
   }
   collecting.store(any, std::memory_order_relaxed);
+  return any;
 }
 
 }  // namespace rankpool::detail

@@ -19,7 +19,7 @@ class Outbox {
   /// Adds a message for `peer`. What was added first arrives first.
   template <class Message>
   void add(int peer, const Message& message) {
-    const bool large = is_large(message);
+    const bool large = wire::payload_size(message) >= alone_bytes;
     if (large) flush(peer);
     std::vector<std::byte>& batch = batch_for(peer);
     wire::encode(batch, message);
@@ -32,14 +32,14 @@ class Outbox {
   void add_from_place(int peer, const Message& message, std::shared_ptr<const void> owner) {
     if (owner == nullptr) return add(peer, message);
     std::vector<std::byte>& batch = batch_for(peer);
-    const wire::Bytes payload = wire::encode_but_payload(batch, message);
-    transport_.send(peer, std::exchange(batch, {}), {.bytes = payload, .owner = std::move(owner)});
+    wire::encode_but_payload(batch, message);
+    transport_.send(peer, std::exchange(batch, {}), {.bytes = wire::payload_of(message), .owner = std::move(owner)});
   }
 
   /// Whether that pays.
   template <class Message>
   [[nodiscard]] static bool is_large(const Message& message) {
-    return wire::payload_size(message) >= alone_bytes;
+    return wire::payload_of(message).size() >= alone_bytes;
   }
 
   /// Sends all batches.

@@ -124,6 +124,7 @@ void ReceiveQueue::receive_part(MPI_Message& matched, int source, std::size_t si
   if (last == incoming_.rend()) throw protocol_error(source, "a part that belongs to no message");
   Hold& hold = last->message.is_full() ? last->cargo : last->message;
   if (size > hold.size - hold.placed) throw protocol_error(source, "a part that is too long");
+  last->requests.reserve(last->requests.size() + 1);  // what is received must not be lost sight of
   last->requests.push_back(start_part(matched, source, hold, size));
 }
 

@@ -244,12 +244,18 @@ void check(const Results& results) { check_range(results.first, results.count, "
 void check(const TasksReturned& returned) { check_range(returned.first, returned.count, "a return"); }
 
 template <class Message>
+constexpr bool may_be_beside = std::is_same_v<Message, RunLot> || std::is_same_v<Message, Results>;
+
+template <class Message>
 void encode_frame(std::vector<std::byte>& to, const Message& message,
                   Writer::Payload payload = Writer::Payload::within) {
   const std::size_t start = to.size();
   // Room for every message's numbers, so that a big payload never makes the buffer grow (and move) twice.
   constexpr std::size_t most_small_fields = 128;
-  const std::size_t payload_bytes = payload == Writer::Payload::within ? payload_size(message) : 0;
+  std::size_t payload_bytes = payload_size(message);
+  if constexpr (may_be_beside<Message>) {
+    if (payload == Writer::Payload::beside) payload_bytes -= payload_of(message).size();
+  }
   const std::size_t needed = start + sizeof(FrameHeader) + most_small_fields + payload_bytes;
   if (payload_bytes > to.capacity()) to.reserve(needed);
   to.resize(start + sizeof(FrameHeader));
@@ -260,9 +266,6 @@ void encode_frame(std::vector<std::byte>& to, const Message& message,
                            .length = to.size() - start - sizeof(FrameHeader)};
   std::memcpy(to.data() + start, &header, sizeof header);
 }
-
-template <class Message>
-constexpr bool may_be_beside = std::is_same_v<Message, RunLot> || std::is_same_v<Message, Results>;
 
 template <class Message>
 Message decode_body(Bytes body, std::optional<Bytes> beside) {
@@ -327,14 +330,12 @@ void encode(std::vector<std::byte>& to, const RankLost& message) { encode_frame(
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 
-Bytes encode_but_payload(std::vector<std::byte>& to, const RunLot& message) {
+void encode_but_payload(std::vector<std::byte>& to, const RunLot& message) {
   encode_frame(to, message, Writer::Payload::beside);
-  return message.inputs;
 }
 
-Bytes encode_but_payload(std::vector<std::byte>& to, const Results& message) {
+void encode_but_payload(std::vector<std::byte>& to, const Results& message) {
   encode_frame(to, message, Writer::Payload::beside);
-  return message.encoded;
 }
 
 ToLeader decode_for_leader(Bytes& rest, Bytes beside) { return Decoder<ToLeader>::decode(rest, beside); }

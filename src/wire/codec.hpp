@@ -34,12 +34,16 @@ void encode(std::vector<std::byte>& to, const RankLost& message);
 void encode(std::vector<std::byte>& to, const Broken& message);
 void encode(std::vector<std::byte>& to, const Stopped& message);
 
-/// The same for one whose payload travels beside the transport message, which may hold one such frame, as its last.
-/// @returns the payload.
-Bytes encode_but_payload(std::vector<std::byte>& to, const RunLot& message);
-Bytes encode_but_payload(std::vector<std::byte>& to, const Results& message);
+/// The part of a message that may travel beside the transport message.
+inline Bytes payload_of(const RunLot& message) { return message.inputs; }
+inline Bytes payload_of(const Results& message) { return message.encoded; }
 
-/// Bytes of a message's payload, which decide whether it is worth batching.
+/// As encode(), but for that part. A transport message should hold one such frame only, as its last: the decoder takes
+/// what comes beside for that of each.
+void encode_but_payload(std::vector<std::byte>& to, const RunLot& message);
+void encode_but_payload(std::vector<std::byte>& to, const Results& message);
+
+/// Bytes of a message that are no numbers, which decide whether it is worth batching.
 template <class Message>
 std::size_t payload_size(const Message&) {
   return 0;

@@ -289,6 +289,20 @@ TEST(Worker, receives_large_inputs_where_executors_read_them) {
       });
 }
 
+TEST(Worker, gives_back_the_memory_of_large_inputs_that_it_refuses) {
+  Conversation().run(
+      [](Conversation& leader_rank) {
+        const auto inputs = std::make_shared<const Buffer>(400'000, std::byte{7});
+        leader_rank.tell_from_place(lot_of(1, 50'000, {}), inputs);
+        EXPECT_TRUE(leader_rank.hear_until([](const Heard& heard) { return !heard.broken.empty(); }));
+        leader_rank.tell(wire::Stop{});
+      },
+      [](const EchoHost& host) {
+        EXPECT_EQ(host.allocations, 1);  // they came to the channel before anyone looked at them
+        EXPECT_TRUE(host.memory.empty());
+      });
+}
+
 TEST(Worker, large_inputs_for_which_there_is_no_memory_break_its_node_only) {
   Conversation().run(
       [](Conversation& leader_rank) {

@@ -9,13 +9,16 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include <rankpool/rankpool.hpp>
 
+#include "heap_memory.hpp"
 #include "serial_runner.hpp"
+#include "task/this_task.hpp"
 #include "tasks.hpp"
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
@@ -70,6 +73,62 @@ std::string print_with_cpp(int task) {
   throw std::runtime_error("thrown");
 }
 
+/// Keeps text until it is flushed.
+struct Collecting : std::stringbuf {
+  int sync() override {
+    flushed += str();
+    str("");
+    return 0;
+  }
+  std::string flushed;
+};
+
+Collecting collected;
+std::vector<std::string> flushed_before;  ///< each task
+
+/// The first task gives std::cout a memory of its own, as its first output does where it isn't synchronised with C's.
+void print_collecting(int task) {
+  if (task == 1) {
+    collected.sputn("x", 1);
+    std::cout.rdbuf(&collected);
+  }
+  flushed_before.push_back(collected.flushed);
+  std::cout << task;
+}
+std::string print_and_tell(int task) {
+  print_collecting(task);
+  return "told";
+}
+int print_and_throw_at_first(int task) {
+  print_collecting(task);
+  if (task == 1) throw std::runtime_error("thrown");
+  return task;
+}
+
+/// Runs tasks 1 to 4 in one chunk, in a process that passes for an executor.
+/// @returns whether each found the text of those before it flushed, but for the first's: nobody has looked for a
+/// memory.
+template <class R>
+bool flushes_task_by_task(R (*task)(int)) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    rankpool::task::mark_executor();
+    (void)rankpool::detail::flush_output();  // as at the end of the chunk before
+    const std::vector<int> numbers{1, 2, 3, 4};
+    HeapResults results(0);
+    const rankpool::detail::Chunk chunk{.inputs = reinterpret_cast<const std::byte*>(numbers.data()),
+                                        .stride = sizeof(int),
+                                        .offsets = nullptr,
+                                        .count = numbers.size(),
+                                        .results = &results};
+    rankpool::detail::kernel_for<decltype(task), R, int>.run(&task, chunk);
+    _exit(flushed_before == std::vector<std::string>{"", "", "x12", "x123"} ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(pid, &status, 0);
+  return status == 0;
+}
+
 }  // namespace
 
 TEST(TaskOutput, each_task_prints_before_the_next_one_runs) {
@@ -91,14 +150,6 @@ TEST(TaskOutput, a_task_that_throws_prints_too) {
 }
 
 TEST(TaskOutput, cpp_streams_with_a_memory_of_their_own_are_flushed) {
-  struct Collecting : std::stringbuf {
-    int sync() override {
-      flushed += str();
-      str("");
-      return 0;
-    }
-    std::string flushed;
-  };
   Collecting collecting;
   collecting.sputn("x", 1);  // has memory from now on
   std::streambuf* before = std::cout.rdbuf(&collecting);
@@ -113,4 +164,9 @@ TEST(TaskOutput, cpp_streams_with_a_memory_of_their_own_are_flushed) {
   std::cout.rdbuf(before);
   EXPECT_EQ(results, (std::vector<std::string>{"", "x1", "x12"}));
   EXPECT_EQ(collecting.flushed, "x123");
+}
+
+TEST(TaskOutput, of_an_executor_is_flushed_task_by_task_once_a_task_has_given_a_stream_a_memory) {
+  EXPECT_TRUE(flushes_task_by_task(print_and_tell));
+  EXPECT_TRUE(flushes_task_by_task(print_and_throw_at_first));
 }

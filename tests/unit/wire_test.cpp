@@ -224,7 +224,8 @@ TEST(Wire, payloads_are_views_into_the_received_buffer) {
 TEST(Wire, a_payload_may_come_beside_the_messages) {
   const Samples samples;
   Buffer batch = encoded(Retracted{3});
-  const Bytes payload = encode_but_payload(batch, samples.results);
+  encode_but_payload(batch, samples.results);
+  const Bytes payload = payload_of(samples.results);
   EXPECT_EQ(payload.data(), samples.inputs.data());
   Bytes rest = batch;
   decode_for_master(rest, payload);
@@ -235,7 +236,8 @@ TEST(Wire, a_payload_may_come_beside_the_messages) {
   EXPECT_EQ(results.first, samples.results.first);
 
   Buffer lot;
-  const Bytes inputs = encode_but_payload(lot, samples.variable);
+  encode_but_payload(lot, samples.variable);
+  const Bytes inputs = payload_of(samples.variable);
   Bytes lot_rest = lot;
   const auto variable = std::get<RunLot>(decode_for_leader(lot_rest, inputs));
   EXPECT_EQ(variable.inputs.data(), samples.inputs.data());
@@ -245,7 +247,8 @@ TEST(Wire, a_payload_may_come_beside_the_messages) {
 TEST(Wire, a_payload_that_is_not_beside_its_message_is_refused) {
   const Samples samples;
   Buffer frame;
-  const Bytes payload = encode_but_payload(frame, samples.results);
+  encode_but_payload(frame, samples.results);
+  const Bytes payload = payload_of(samples.results);
   const Buffer longer(payload.size() + 1);
   for (const Bytes beside : {Bytes(), payload.first(payload.size() - 1), Bytes(longer)}) {
     Bytes rest = frame;

@@ -105,7 +105,7 @@ class KernelFunctions {
   static std::uint64_t run_tasks(F& f, const Chunk& chunk, std::uint64_t first,
                                  HomeProcess home) requires small_and_fixed {
     const Chunk local = chunk;  // where no store of a result can change it
-    TaskOutput output;
+    TaskOutput output(first == 0 ? TaskOutput::Since::chunk_began : TaskOutput::Since::other_tasks_ran);
     std::uint64_t i = first;
     try {
       FixedResults<result_stride<R>> results(*local.results, local.count - first);
@@ -132,7 +132,7 @@ class KernelFunctions {
   }
 
   static void run_task(F& f, Bytes input, HomeProcess home, ResultWriter& results) requires(!small_and_fixed) {
-    TaskOutput output;
+    TaskOutput output(TaskOutput::Since::other_tasks_ran);
     bool returned = false;
     try {
       const R result = call(f, input);

@@ -10,20 +10,27 @@
 namespace rankpool::detail {
 
 /// Writes out what stands in the buffers of stdout, stderr and their C++ streams. Cheap when that is nothing.
-RANKPOOL_API void flush_output() noexcept;
+/// @returns streams_collect()
+RANKPOOL_API bool flush_output() noexcept;
 
 /// Whether what is printed may stand elsewhere than in the narrow buffers of stdout and stderr: where a C++ stream has
 /// a buffer of its own, or a C stream is wide. As long as they are synchronised with C's, C++ streams collect nothing.
 RANKPOOL_API bool streams_collect() noexcept;
 
+/// The same where no task has run in this executor since its last flush_output(), and so at the beginning of a chunk.
+RANKPOOL_API bool streams_collect_still() noexcept;
+
 /// Flushes the output of tasks, each task's when it ends. A local variable of the loop over them stays in registers.
 class TaskOutput {
  public:
+  enum class Since { chunk_began, other_tasks_ran };
+  explicit TaskOutput(Since since) noexcept
+      : stdout_(quiet(stdout, since == Since::chunk_began ? streams_collect_still() : streams_collect())) {}
+
   /// To be called when a task ends, which may have closed or replaced the streams.
   void flush() noexcept {
     if (may_hold_text(stdout, stdout_) || may_hold_text(stderr, stderr_)) [[unlikely]] {
-      flush_output();
-      stdout_ = quiet(stdout, streams_collect());
+      stdout_ = quiet(stdout, flush_output());
       stderr_ = quiet(stderr, false);
     }
   }
@@ -47,7 +54,7 @@ class TaskOutput {
 #endif
   }
 
-  const char* stdout_ = quiet(stdout, streams_collect());
+  const char* stdout_;
   const char* stderr_ = quiet(stderr, false);
 };
 
