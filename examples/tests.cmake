@@ -62,6 +62,15 @@ foreach(ranks IN ITEMS "" 3)
     EXPECT "^1695 of 1000000 walks take more than 100 steps to fall below their start$")
 endforeach()
 
+# Digit for digit, whoever throws the darts.
+set(pi "^pi = 3\\.1417082$")
+rankpool_add_example_test(monte_carlo_pi EXAMPLE monte_carlo_pi MPIRUN EXPECT ${pi})
+foreach(processes IN ITEMS 1 7)
+  rankpool_add_example_test(monte_carlo_pi.processes_${processes} EXAMPLE monte_carlo_pi EXPECT ${pi})
+  set_property(TEST example.monte_carlo_pi.processes_${processes} APPEND PROPERTY ENVIRONMENT
+               RANKPOOL_PROCESSES=${processes})
+endforeach()
+
 rankpool_add_example_test(squares_and_cubes EXAMPLE squares_and_cubes MPIRUN
                           EXPECT "^ +1 +1 +1$" "^ +7 +49 +343$" "^ +10 +100 +1000$")
 

@@ -9,6 +9,7 @@
 #include <rankpool/options.hpp>                 // IWYU pragma: export
 #include <rankpool/outcome.hpp>                 // IWYU pragma: export
 #include <rankpool/pool.hpp>                    // IWYU pragma: export
+#include <rankpool/random.hpp>                  // IWYU pragma: export
 #include <rankpool/result_stream.hpp>           // IWYU pragma: export
 #include <rankpool/run.hpp>                     // IWYU pragma: export
 #include <rankpool/serialization.hpp>           // IWYU pragma: export

@@ -224,6 +224,7 @@ struct ExecutorSettings {
   std::uint64_t max_tasks_per_child = 0;  ///< 0: no limit
   std::uint64_t memory_limit = 0;         ///< bytes an executor may allocate; 0: no limit
   std::uint64_t initializer = 0;          ///< offset of a CallHeader; 0: none
+  std::uint64_t seed = 0;                 ///< of the tasks' random numbers
   std::uint32_t threads_per_task = 1;
   std::uint32_t cpus = 1;  ///< CPUs of the mask; to judge whether spinning pays
   std::array<std::uint64_t, 16> cpu_mask{};

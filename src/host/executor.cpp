@@ -16,7 +16,6 @@
 #include "support/spin.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
-#include "task/this_task.hpp"
 
 namespace rankpool::host {
 namespace {
@@ -58,6 +57,10 @@ Executor::Executor(Channel& channel, std::uint32_t slot)
     : channel_(channel),
       slot_number_(slot),
       slot_(channel.slot(slot)),
+      workplace_{.rank = channel.rank(slot),
+                 .slot = static_cast<int>(slot),
+                 .host = channel.header().settings.host.data(),
+                 .seed = channel.header().settings.seed},
       results_(channel, slot),
       claimer_(channel, slot),
       tasks_left_(channel.header().settings.max_tasks_per_child) {
@@ -141,10 +144,9 @@ void Executor::run_chunk(LoadedCall& call) {
   }
   results_.begin(chunk.lot, chunk.first, call.kernel().result_stride);
   const task::TaskContext context{.results = &results_,
+                                  .workplace = &workplace_,
+                                  .call = chunk.call,
                                   .attempt = chunk.attempt,
-                                  .rank = channel_.rank(slot_number_),
-                                  .slot = static_cast<int>(slot_number_),
-                                  .host = channel_.header().settings.host.data(),
                                   .stop = &image.stop};
   const task::CurrentTask current(context);
   const auto start = Clock::now();
@@ -179,8 +181,7 @@ LoadedCall& Executor::load(std::uint64_t call, const CallHeader& image) {
 }
 
 void Executor::throw_mismatch(const BinaryMismatch& mismatch) const {
-  throw BinaryMismatch("rankpool: rank " + std::to_string(channel_.rank(slot_number_)) + " on " +
-                       channel_.header().settings.host.data() + ": " +
+  throw BinaryMismatch("rankpool: rank " + std::to_string(workplace_.rank) + " on " + workplace_.host + ": " +
                        std::string(support::without_prefix(mismatch.what())));
 }
 

@@ -15,6 +15,7 @@
 #include "scheduler/chunking.hpp"
 #include "support/node_recycler.hpp"
 #include "support/spin.hpp"
+#include "task/this_task.hpp"
 
 namespace rankpool::host {
 
@@ -63,6 +64,7 @@ class Executor {
   Channel& channel_;
   std::uint32_t slot_number_;
   ExecutorSlot& slot_;
+  task::Workplace workplace_;
   OutboxWriter results_;
   Claimer claimer_;
   support::SpinTrust trust_;

@@ -10,7 +10,7 @@
 #include <rankpool/detail/code_address.hpp>
 
 #include "task/exception_image.hpp"
-#include "task/this_task.hpp"
+#include "task/random.hpp"
 
 namespace rankpool::host {
 
@@ -119,8 +119,11 @@ class InlineHost::Results final : public detail::ResultWriter {
   std::atomic<std::uint64_t> count_{0};
 };
 
-InlineHost::InlineHost(std::int32_t rank, std::string host_name, std::optional<CallImage> initializer)
-    : place_{rank, 0}, host_name_(std::move(host_name)), initializer_(std::move(initializer)) {}
+InlineHost::InlineHost(std::int32_t rank, std::string host_name, std::optional<CallImage> initializer,
+                       std::uint64_t seed)
+    : host_name_(std::move(host_name)),
+      workplace_{.rank = rank, .slot = 0, .host = host_name_.c_str(), .seed = seed},
+      initializer_(std::move(initializer)) {}
 
 InlineHost::~InlineHost() = default;
 
@@ -194,9 +197,9 @@ void InlineHost::report(const Event& event, HostListener& listener) const {
     case Event::Kind::results:
       return listener.on_results(event.lot, event.first, event.count, event.nanoseconds, event.bytes);
     case Event::Kind::failure:
-      return listener.on_task_failed(event.lot, event.first, event.nanoseconds, place_, event.bytes);
+      return listener.on_task_failed(event.lot, event.first, event.nanoseconds, place(), event.bytes);
     case Event::Kind::initializer_failure:
-      return listener.on_initializer_failed(place_, event.bytes);
+      return listener.on_initializer_failed(place(), event.bytes);
     case Event::Kind::returned:
       return listener.on_tasks_returned(event.lot, event.first, event.count);
     case Event::Kind::retracted:
@@ -268,12 +271,12 @@ void InlineHost::run_chunk(Call& call, const Lot& lot, std::uint64_t first, std:
   chunk.results = &results;
   {
     const task::TaskContext context{.results = &results,
+                                    .workplace = &workplace_,
+                                    .call = lot.call,
                                     .attempt = lot.attempt,
-                                    .rank = place_.rank,
-                                    .slot = place_.slot,
-                                    .host = host_name_.c_str(),
                                     .stop = call.stop_flag()};
     const task::CurrentTask current(context);
+    task::forget_random_numbers();
     try {
       call.run(chunk);
     } catch (...) {

@@ -14,12 +14,13 @@
 #include <vector>
 
 #include "host/host.hpp"
+#include "task/this_task.hpp"
 
 namespace rankpool::host {
 
 class InlineHost final : public Host {
  public:
-  InlineHost(std::int32_t rank, std::string host_name, std::optional<CallImage> initializer);
+  InlineHost(std::int32_t rank, std::string host_name, std::optional<CallImage> initializer, std::uint64_t seed = 0);
   ~InlineHost() override;
 
   void open_call(const CallImage& call) override;
@@ -51,8 +52,10 @@ class InlineHost final : public Host {
   void run_chunk(Call& call, const Lot& lot, std::uint64_t first, std::uint64_t count);
   void report(const Event& event, HostListener& listener) const;
 
-  Place place_;
+  [[nodiscard]] Place place() const { return {workplace_.rank, workplace_.slot}; }
+
   std::string host_name_;
+  task::Workplace workplace_;
   std::optional<CallImage> initializer_;
   std::unordered_map<std::uint64_t, std::unique_ptr<std::byte[]>> blocks_;  ///< by address
 

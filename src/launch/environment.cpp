@@ -32,6 +32,12 @@ std::uint64_t count(std::string_view name, std::string_view text) {
   return *value;
 }
 
+std::uint64_t whole_number(std::string_view name, std::string_view text) {
+  const auto value = parse<std::uint64_t>(text);
+  if (!value) refuse(name, text, "a whole number from 0 to 2^64 - 1");
+  return *value;
+}
+
 /// "65536", "512K", "64M", "2G": powers of 1024.
 std::uint64_t bytes(std::string_view name, std::string_view text) {
   constexpr std::string_view suffixes = "KMGT";
@@ -100,6 +106,7 @@ constexpr std::array variables{
     Variable{"RANKPOOL_NAME", [](Settings& s, Text, Text t) { s.name = std::string(t); }},
     Variable{"RANKPOOL_PROCESSES", [](Settings& s, Text n, Text t) { s.processes = count(n, t); }},
     Variable{"RANKPOOL_SCHEDULE", [](Settings& s, Text n, Text t) { s.schedule = one_of(schedules, n, t); }},
+    Variable{"RANKPOOL_SEED", [](Settings& s, Text n, Text t) { s.seed = whole_number(n, t); }},
     Variable{"RANKPOOL_TASK_TIMEOUT", [](Settings& s, Text n, Text t) { s.task_timeout = positive_seconds(n, t); }},
     Variable{"RANKPOOL_TEST_NODES", [](Settings& s, Text n, Text t) { s.test_nodes = count(n, t); }},
     Variable{"RANKPOOL_THREADS_PER_TASK", [](Settings& s, Text n, Text t) { s.threads_per_task = count(n, t); }},

@@ -26,6 +26,7 @@ struct Settings {
   std::optional<std::string> name;                   ///< RANKPOOL_NAME
   std::optional<std::uint64_t> processes;            ///< RANKPOOL_PROCESSES
   std::optional<Schedule> schedule;                  ///< RANKPOOL_SCHEDULE
+  std::optional<std::uint64_t> seed;                 ///< RANKPOOL_SEED
   std::optional<Seconds> task_timeout;               ///< RANKPOOL_TASK_TIMEOUT, above 0
   std::optional<std::uint64_t> test_nodes;           ///< RANKPOOL_TEST_NODES
   std::optional<std::uint64_t> threads_per_task;     ///< RANKPOOL_THREADS_PER_TASK

@@ -46,6 +46,7 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
     throw std::invalid_argument("memory_limit must be 0 (no limit) or at least " + std::to_string(least_memory_limit) +
                                 " bytes, and is " + std::to_string(all.memory_limit));
   }
+  all.seed = choose(options.seed, "seed", variables.seed);
   all.chunksize = variables.chunksize.value_or(0);
   all.test_nodes = variables.test_nodes.value_or(0);
   all.channel_bytes = variables.channel_mb.value_or(0) << 20U;
@@ -63,8 +64,8 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
 /// Fields in the order in which they travel; the same for both archives.
 template <class Archive>
 void transfer(Archive& archive, PoolSettings& s) {
-  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.memory_limit& s.test_nodes& s
-      .channel_bytes& s.inline_tasks;
+  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.memory_limit& s.seed& s
+      .test_nodes& s.channel_bytes& s.inline_tasks;
   bool has_initializer = s.initializer.has_value();
   archive& has_initializer;
   if (!has_initializer) return;

@@ -22,6 +22,7 @@ struct PoolSettings {
   std::uint64_t max_attempts = 0;
   std::uint64_t memory_limit = 0;  ///< bytes an executor may allocate; 0: no limit
   std::uint64_t chunksize = 0;
+  std::uint64_t seed = 0;
   std::uint64_t test_nodes = 0;
   std::uint64_t channel_bytes = 0;  ///< address space of a node's channel; 0: by the machine's memory
   Schedule schedule = Schedule::automatic;

@@ -110,8 +110,8 @@ std::shared_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, con
   print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
   return master::Engine::make(engine_options(settings, facts, only_thread),
-                              std::make_unique<host::InlineHost>(rank, host, settings.initializer), 1, nullptr,
-                              std::span<const master::RemoteNode>());
+                              std::make_unique<host::InlineHost>(rank, host, settings.initializer, settings.seed), 1,
+                              nullptr, std::span<const master::RemoteNode>());
 }
 
 /// The root's settings, on all ranks. @throws std::invalid_argument on all, if they are wrong.

@@ -19,12 +19,6 @@ thread_local const TaskContext* current = nullptr;
 // Set once, before any task and so before any thread of a task.
 bool in_executor = false;
 
-const TaskContext& require_task(const char* function) {
-  if (current != nullptr) return *current;
-  throw std::logic_error(std::string("rankpool: this_task::") + function +
-                         "() was called outside a task: it answers only in the thread in which a task runs");
-}
-
 }  // namespace
 
 CurrentTask::CurrentTask(const TaskContext& context) noexcept : previous_(std::exchange(current, &context)) {}
@@ -37,17 +31,23 @@ bool is_executor() noexcept { return in_executor; }
 
 const TaskContext* current_task() noexcept { return current; }
 
+const TaskContext& require_task(const char* function) {
+  if (current != nullptr) return *current;
+  throw std::logic_error(std::string("rankpool: this_task::") + function +
+                         "() was called outside a task: it answers only in the thread in which a task runs");
+}
+
 }  // namespace task
 
 std::uint64_t this_task::index() { return task::require_task("index").results->running_task(); }
 
 std::uint32_t this_task::attempt() { return task::require_task("attempt").attempt; }
 
-int this_task::rank() { return task::require_task("rank").rank; }
+int this_task::rank() { return task::require_task("rank").workplace->rank; }
 
-int this_task::slot() { return task::require_task("slot").slot; }
+int this_task::slot() { return task::require_task("slot").workplace->slot; }
 
-std::string this_task::host() { return task::require_task("host").host; }
+std::string this_task::host() { return task::require_task("host").workplace->host; }
 
 bool this_task::stop_requested() {
   const auto* stop = task::require_task("stop_requested").stop;

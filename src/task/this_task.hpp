@@ -9,13 +9,20 @@
 
 namespace rankpool::task {
 
+/// What all tasks of an executor have in common.
+struct Workplace {
+  int rank = 0;
+  int slot = 0;
+  const char* host = "";
+  std::uint64_t seed = 0;  ///< of the pool
+};
+
 /// Set once per chunk, not per task: the writer of its results knows which of its tasks runs.
 struct TaskContext {
   const detail::ResultWriter* results = nullptr;
+  const Workplace* workplace = nullptr;
+  std::uint64_t call = 0;  ///< its number in the pool
   std::uint32_t attempt = 1;
-  int rank = 0;
-  int slot = 0;
-  const char* host = "";                             ///< outlives the context
   const std::atomic<std::uint32_t>* stop = nullptr;  ///< not 0: nobody waits for the task any more; null: never
 };
 
@@ -37,5 +44,9 @@ void mark_executor() noexcept;
 
 /// @returns the context of this thread's task; null outside a task.
 const TaskContext* current_task() noexcept;
+
+/// @returns the same.
+/// @throws std::logic_error outside a task, which says that this_task::`function`() was called there.
+const TaskContext& require_task(const char* function);
 
 }  // namespace rankpool::task

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <iostream>
+#include <random>
 #include <ranges>
 #include <stdexcept>
 #include <string>

@@ -29,7 +29,8 @@ TEST(Environment, nothing_is_set_by_default) {
   const Settings settings = read({"HOME=/root", "RANKPOOL=1"});
   EXPECT_FALSE(settings.processes || settings.chunksize || settings.inline_tasks || settings.log || settings.name ||
                settings.max_attempts || settings.max_tasks_per_child || settings.memory_limit || settings.schedule ||
-               settings.test_nodes || settings.task_timeout || settings.threads_per_task || settings.timeout);
+               settings.seed || settings.test_nodes || settings.task_timeout || settings.threads_per_task ||
+               settings.timeout);
   EXPECT_TRUE(settings.warnings.empty());
 }
 
@@ -38,7 +39,8 @@ TEST(Environment, every_variable_is_read) {
       read({"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
             "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_CHUNKSIZE=0",
             "RANKPOOL_SCHEDULE=static", "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
-            "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25"});
+            "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25",
+            "RANKPOOL_SEED=18446744073709551615"});
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
   EXPECT_EQ(settings.max_attempts, 1U);
@@ -50,6 +52,7 @@ TEST(Environment, every_variable_is_read) {
   EXPECT_EQ(settings.test_nodes, 3U);
   EXPECT_EQ(settings.log, LogLevel::info);
   EXPECT_EQ(settings.name, "sweep = 1");
+  EXPECT_EQ(settings.seed, ~std::uint64_t{0});
   EXPECT_DOUBLE_EQ(settings.task_timeout.value_or(rankpool::Seconds(0)).count(), 0.25);
   EXPECT_DOUBLE_EQ(settings.timeout.value_or(rankpool::Seconds(0)).count(), 2.5);
   EXPECT_TRUE(settings.warnings.empty());
@@ -76,6 +79,7 @@ TEST(Environment, a_bad_value_is_refused_naming_variable_value_and_what_is_accep
   }
   EXPECT_NE(error_of("RANKPOOL_SCHEDULE=fast").find("one of automatic, static, dynamic, guided, factoring"),
             std::string::npos);
+  EXPECT_NE(error_of("RANKPOOL_SEED=-1").find("whole number from 0 to 2^64 - 1"), std::string::npos);
   EXPECT_NE(error_of("RANKPOOL_INLINE=yes").find("one of 0, 1"), std::string::npos);
   EXPECT_NE(error_of("RANKPOOL_LOG=loud").find("one of quiet, warning, info"), std::string::npos);
   for (const char* entry : {"RANKPOOL_TIMEOUT=soon", "RANKPOOL_TIMEOUT=-1", "RANKPOOL_TIMEOUT=inf",

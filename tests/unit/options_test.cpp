@@ -73,6 +73,7 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
                         .memory_limit = std::size_t{1} << 30U,
                         .name = "sweep",
                         .processes = many,
+                        .seed = 42,
                         .task_timeout = 90s,
                         .threads_per_task = 2U};
   EXPECT_EQ(all.processes.value("processes"), 12U);
@@ -81,6 +82,7 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
   EXPECT_EQ(all.memory_limit.value("memory_limit"), std::uint64_t{1} << 30U);
   EXPECT_EQ(all.threads_per_task.value("threads_per_task"), 2U);
   EXPECT_EQ(all.name, "sweep");
+  EXPECT_EQ(all.seed.value("seed"), 42U);
   EXPECT_EQ(all.task_timeout->count(), 90);
 
   const PoolOptions one{.processes = 3};

@@ -148,7 +148,8 @@ TEST(PoolFace, calls_inside_a_task_are_refused_by_name) {
 
 TEST(ThisTask, answers_for_the_running_task) {
   rankpool::test::HeapResults results(42);
-  const rankpool::task::TaskContext context{.results = &results, .attempt = 3, .rank = 1, .slot = 5, .host = "n1"};
+  const rankpool::task::Workplace workplace{.rank = 1, .slot = 5, .host = "n1"};
+  const rankpool::task::TaskContext context{.results = &results, .workplace = &workplace, .attempt = 3};
   const rankpool::task::CurrentTask current(context);
   EXPECT_EQ(rankpool::this_task::index(), 42U);
   results.commit(0);
@@ -173,6 +174,7 @@ TEST(ThisTask, outside_a_task_says_so) {
   EXPECT_THROW((void)rankpool::this_task::attempt(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::rank(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::slot(), std::logic_error);
+  EXPECT_THROW((void)rankpool::this_task::rng(), std::logic_error);
   EXPECT_THROW((void)rankpool::this_task::stop_requested(), std::logic_error);
   const std::string text = error_of([] { (void)rankpool::this_task::host(); });
   EXPECT_NE(text.find("this_task::host() was called outside a task"), std::string::npos) << text;

@@ -35,7 +35,7 @@ TEST(PoolSettings, without_options_and_variables_are_automatic) {
   EXPECT_EQ(settings.name, "rankpool");
   EXPECT_EQ(settings.max_attempts, 3U);
   EXPECT_EQ(settings.processes + settings.threads_per_task + settings.max_tasks_per_child + settings.memory_limit +
-                settings.chunksize + settings.test_nodes + settings.channel_bytes,
+                settings.chunksize + settings.seed + settings.test_nodes + settings.channel_bytes,
             0U);
   EXPECT_EQ(settings.schedule, Schedule::automatic);
   EXPECT_FALSE(settings.timeout || settings.inline_tasks || settings.initializer);
@@ -48,7 +48,8 @@ TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
       merged({}, {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
                   "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_CHUNKSIZE=4",
                   "RANKPOOL_SCHEDULE=guided", "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
-                  "RANKPOOL_NAME=sweep", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_COLOUR=red"});
+                  "RANKPOOL_NAME=sweep", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_SEED=9",
+                  "RANKPOOL_COLOUR=red"});
   EXPECT_EQ(settings.error, "");
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
@@ -56,6 +57,7 @@ TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
   EXPECT_EQ(settings.max_tasks_per_child, 10U);
   EXPECT_EQ(settings.memory_limit, std::uint64_t{64} << 20U);
   EXPECT_EQ(settings.chunksize, 4U);
+  EXPECT_EQ(settings.seed, 9U);
   EXPECT_EQ(settings.schedule, Schedule::guided);
   EXPECT_TRUE(settings.inline_tasks);
   EXPECT_EQ(settings.test_nodes, 3U);
@@ -67,24 +69,27 @@ TEST(PoolSettings, are_the_variables_where_no_option_is_given) {
 }
 
 TEST(PoolSettings, are_the_options_where_both_are_given) {
-  const PoolSettings settings =
-      merged({.max_attempts = 5,
-              .max_tasks_per_child = 6,
-              .memory_limit = 1 << 20,
-              .name = "mine",
-              .processes = 7,
-              .threads_per_task = 8},
-             {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
-              "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_NAME=sweep"});
+  const PoolSettings settings = merged(
+      {.max_attempts = 5,
+       .max_tasks_per_child = 6,
+       .memory_limit = 1 << 20,
+       .name = "mine",
+       .processes = 7,
+       .seed = 3,
+       .threads_per_task = 8},
+      {"RANKPOOL_PROCESSES=12", "RANKPOOL_THREADS_PER_TASK=2", "RANKPOOL_MAX_ATTEMPTS=1",
+       "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_NAME=sweep", "RANKPOOL_SEED=9"});
   EXPECT_EQ(settings.max_attempts, 5U);
   EXPECT_EQ(settings.max_tasks_per_child, 6U);
   EXPECT_EQ(settings.memory_limit, 1048576U);
   EXPECT_EQ(settings.name, "mine");
+  EXPECT_EQ(settings.seed, 3U);
   EXPECT_EQ(settings.processes, 7U);
   EXPECT_EQ(settings.threads_per_task, 8U);
 }
 
 TEST(PoolSettings, tell_what_is_wrong_with_an_option_or_a_variable) {
+  EXPECT_EQ(merged({.seed = -2}, {}).error, "seed must be 0 (automatic) or positive, not -2");
   EXPECT_EQ(merged({.processes = -2}, {}).error, "processes must be 0 (automatic) or positive, not -2");
   EXPECT_NE(merged({}, {"RANKPOOL_TIMEOUT=soon"}).error.find("RANKPOOL_TIMEOUT=soon"), std::string::npos);
   EXPECT_NE(merged({.threads_per_task = std::uint64_t{1} << 32U}, {}).error.find("threads_per_task"),
@@ -106,6 +111,7 @@ PoolSettings settings_with_initializer() {
                  .memory_limit = std::uint64_t{3} << 30U,
                  .name = "sweep",
                  .processes = 7,
+                 .seed = ~std::uint64_t{0},
                  .threads_per_task = 8},
                 {"RANKPOOL_TEST_NODES=3", "RANKPOOL_CHANNEL_MB=64", "RANKPOOL_INLINE=1"});
 }
@@ -116,6 +122,7 @@ TEST(PoolSettings, that_other_ranks_need_arrive_there) {
   EXPECT_EQ(there.error, "");
   EXPECT_EQ(there.name, "sweep");
   EXPECT_EQ(there.processes, 7U);
+  EXPECT_EQ(there.seed, ~std::uint64_t{0});
   EXPECT_EQ(there.threads_per_task, 8U);
   EXPECT_EQ(there.max_tasks_per_child, 6U);
   EXPECT_EQ(there.memory_limit, std::uint64_t{3} << 30U);
