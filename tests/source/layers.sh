@@ -8,6 +8,7 @@ set -eu
 layers='
 support:
 scheduler: support
+shared: support
 wire:
 task:
 host: support task scheduler/chunking.hpp

@@ -1,0 +1,57 @@
+#include "shared/lock.hpp"
+
+namespace rankpool::shared {
+
+bool LockSection::try_acquire(bool recursive) {
+  const ParticipantId me = section_.me();
+  if (owner() == me && recursive) {
+    ++section_.field(depth_field);
+  } else if (owner() == nobody && section_.first_waiting() == nobody) {
+    section_.field(owner_field) = me;
+    section_.field(depth_field) = 1;
+  } else {
+    return false;
+  }
+  section_.commit();
+  return true;
+}
+
+Acquired LockSection::acquire(bool recursive) {
+  if (try_acquire(recursive)) return Acquired::now;
+  if (owner() == section_.me()) return Acquired::mine_already;
+  section_.enqueue();
+  section_.commit();
+  return Acquired::waits;
+}
+
+bool LockSection::release() {
+  if (owner() != section_.me()) return false;
+  if (--section_.field(depth_field) == 0) hand_over();
+  section_.commit();
+  return true;
+}
+
+void LockSection::hand_over() {
+  const ParticipantId next = section_.first_waiting();
+  section_.field(owner_field) = next;
+  section_.field(depth_field) = next == nobody ? 0 : 1;
+  if (next != nobody) section_.admit(next);
+}
+
+// One that was let in owns it, so its place among the waiters tells nothing more.
+void LockSection::bury(ParticipantId dead) {
+  static_cast<void>(section_.remove_dead(dead));
+  if (owner() == dead) {
+    section_.field(died_field) = 1;
+    hand_over();
+    section_.commit();
+  }
+  section_.ring_admitted();
+}
+
+void LockSection::mark_consistent() {
+  section_.field(died_field) = 0;
+  section_.commit();
+}
+
+}  // namespace rankpool::shared

@@ -1,0 +1,40 @@
+// Locks: who holds one is in its state, so that a lock is handed over by one commit, and comes back when its holder
+// dies.
+#pragma once
+
+#include "shared/object.hpp"
+
+namespace rankpool::shared {
+
+enum class Acquired : std::uint8_t {
+  now,
+  waits,        ///< queued up
+  mine_already  ///< and it isn't recursive
+};
+
+class LockSection {
+ public:
+  LockSection(Space& space, Object& object, ParticipantId me) : section_(space, object, me) {}
+
+  Acquired acquire(bool recursive);
+  /// The same without queueing up. @returns whether I hold it now.
+  bool try_acquire(bool recursive);
+  /// @returns false, changing nothing, where I don't hold it.
+  bool release();
+  /// Takes it from the dead.
+  void bury(ParticipantId dead);
+
+  [[nodiscard]] ParticipantId owner() { return static_cast<ParticipantId>(section_.field(owner_field)); }
+  /// Whether one that held it died, and nobody has said since that what it guards is as it should be.
+  [[nodiscard]] bool owner_died() { return section_.field(died_field) != 0; }
+  void mark_consistent();
+
+ private:
+  enum Field : std::size_t { owner_field, depth_field, died_field };
+
+  void hand_over();
+
+  Section section_;
+};
+
+}  // namespace rankpool::shared

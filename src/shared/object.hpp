@@ -1,0 +1,161 @@
+// Shared objects: locks, semaphores, queues in memory that several processes map.
+//
+//   caller ── Section: the object's latch ──► a copy of its State, changed ── commit(): one store makes it the State
+//                                                │
+//             who can't be served yet is enqueued┘   a later section lets the first of them in, and rings
+//
+// Each process may be killed between any two instructions. What it had not committed has not happened; what it had
+// stands, and those let in by it are rung again. Whoever hears of the death, the master, buries the dead in each
+// object: their latch, what they held, their place among the waiters.
+//
+// A state's meaning, and who is let in when, is the business of the objects' kinds: lock.hpp and its neighbours.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "shared/participant.hpp"
+
+namespace rankpool::shared {
+
+inline constexpr std::size_t fields_of_state = 9;
+inline constexpr std::uint32_t groups_of_waiters = 2;
+
+struct State {
+  std::uint64_t next_ticket = 1;
+  /// Those who wait with tickets below are let in, by their group.
+  std::array<std::uint64_t, groups_of_waiters> admitted_below{};
+  /// Who was let in with this ticket has done by this very state what it was let in for.
+  std::uint64_t used_ticket = 0;
+  std::array<std::uint64_t, fields_of_state> fields{};
+};
+
+enum class Kind : std::uint32_t { lock, semaphore, condition, event, barrier, queue };
+
+/// Its waiters' bits follow it in memory, one for each participant.
+struct alignas(64) Object {  // NOLINT(clang-analyzer-optin.performance.Padding): what is written often has its lines
+  std::atomic<std::uint64_t> id{0};          ///< 0: there is no object here
+  std::atomic<ParticipantId> latch{nobody};  ///< who is in a section
+  std::atomic<std::uint32_t> current{0};     ///< which of the two states counts
+  Kind kind{};
+  alignas(64) std::array<State, 2> states{};
+
+  std::atomic<std::uint64_t>* waiters() { return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1); }
+  [[nodiscard]] const State& state() const { return states[current.load(std::memory_order_acquire) % states.size()]; }
+
+  static constexpr std::size_t bytes(std::uint32_t participants) {
+    return sizeof(Object) + (participants / 64 + 1) * sizeof(std::uint64_t);
+  }
+};
+
+/// A process's view of the participants and of the memory in which the objects are.
+class Space {
+ public:
+  /// What stands at the beginning of the participants' table.
+  struct Header {
+    std::uint32_t participants;  ///< places in the table, which have numbers from 1
+  };
+
+  static constexpr std::size_t bytes(std::uint32_t participants) {
+    return sizeof(Participant) * (participants + std::size_t{1});
+  }
+  /// Makes the table in memory of bytes(participants), aligned to 64.
+  static void create(std::byte* table, std::uint32_t participants);
+
+  /// Tells of a participant whether it has died; for the master alone.
+  using IsGone = std::function<bool(ParticipantId)>;
+
+  /// `table`: offset from `base`, as are objects.
+  Space(std::byte* base, std::uint64_t table, IsGone is_gone = {});
+
+  [[nodiscard]] std::uint32_t participants() const { return participants_; }
+  [[nodiscard]] Participant& participant(ParticipantId id) { return table_[id]; }
+  [[nodiscard]] bool is_gone(ParticipantId id) const { return id != nobody && is_gone_ && is_gone_(id); }
+  [[nodiscard]] bool is_participant(std::uint64_t id) const { return id != nobody && id <= participants_; }
+  [[nodiscard]] Object& at(std::uint64_t offset) { return *reinterpret_cast<Object*>(base_ + offset); }
+  [[nodiscard]] std::uint64_t offset_of(const Object& object) const {
+    return static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&object) - base_);
+  }
+  /// Makes an object in memory of Object::bytes(participants()), aligned to 64.
+  Object& make(std::uint64_t offset, std::uint64_t id, Kind kind);
+
+  /// Whether the participant waits for this object, and with which group and ticket.
+  [[nodiscard]] std::optional<WaitingPlace> place_of(const Object& object, ParticipantId id);
+
+ private:
+  std::byte* base_;
+  Participant* table_;
+  std::uint32_t participants_;
+  IsGone is_gone_;
+};
+
+/// The only way to an object's state: one participant at a time is in a section of an object. Others spin, for a
+/// section takes well under a microsecond; where its participant is killed in it, until the master takes it over.
+class Section {
+ public:
+  Section(Space& space, Object& object, ParticipantId me) : space_(space), object_(object), me_(me) { enter(); }
+  Section(const Section&) = delete;
+  Section& operator=(const Section&) = delete;
+  ~Section() { object_.latch.store(nobody, std::memory_order_release); }
+
+  /// To be changed, then committed.
+  [[nodiscard]] State& state() { return state_; }
+  [[nodiscard]] std::uint64_t& field(std::size_t i) { return state_.fields[i]; }
+  [[nodiscard]] ParticipantId me() const { return me_; }
+
+  /// The state is what state() shows from here on, and who was let in is rung.
+  void commit();
+
+  /// Queues up behind all others of the group. To be committed.
+  void enqueue(std::uint32_t group = 0);
+  /// Whether I have been let in since I was queued up.
+  [[nodiscard]] bool is_admitted() const;
+  /// Leaves the queue at once.
+  void withdraw() { remove(me_); }
+  /// Leaves the queue by the next commit, which does what I was let in for: both have happened or neither, whenever
+  /// this process is killed.
+  void use_admission();
+
+  /// The one who has waited longest in the group and has not been let in; nobody if there is none.
+  [[nodiscard]] ParticipantId first_waiting(std::uint32_t group = 0);
+  [[nodiscard]] std::uint64_t count_waiting(std::uint32_t group = 0);
+  /// Lets the first in, or everyone. To be committed.
+  void admit(ParticipantId first, std::uint32_t group = 0);
+  void admit_all(std::uint32_t group = 0) { state_.admitted_below[group] = state_.next_ticket; }
+
+  /// Removes the dead from the waiters. @returns the place, if it had been let in and had not gone on, or not used it:
+  /// what it was let in for is not done.
+  std::optional<WaitingPlace> remove_dead(ParticipantId dead);
+  /// Rings those whose own death, or that of who let them in, came in between.
+  void ring_admitted();
+
+ private:
+  void enter();
+  [[nodiscard]] bool try_enter(ParticipantId instead_of);
+  template <class Visit>
+  void for_each_waiter(Visit&& visit);
+  void remove(ParticipantId id);
+
+  Space& space_;
+  Object& object_;
+  ParticipantId me_;
+  State state_;
+  bool uses_admission_ = false;
+};
+
+/// How waiting ended.
+enum class Waited : std::uint8_t { admitted, late };
+
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;  ///< none: for ever
+
+/// Waits until I am let in to the object, for which I was queued up, and leaves the queue.
+Waited wait(Space& space, Object& object, ParticipantId me, Deadline deadline);
+/// The same for one who is let in to do something: leaves the queue when that is done, by use_admission().
+Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline deadline);
+
+}  // namespace rankpool::shared
