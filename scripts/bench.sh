@@ -71,6 +71,7 @@ all_jobs() {
   for group in "$tiny" apply_latency "$even" "$single" "$payload"; do
     job rankpool_nodes "$group" "RANKPOOL_TEST_NODES=3 $mpirun -n 3"
   done
+  job rankpool_2_nodes apply_latency "RANKPOOL_TEST_NODES=2 $mpirun -n 2"
   for group in "$even" "$single"; do
     job rankpool_8_on_2 "$group" 'RANKPOOL_PROCESSES=8 taskset -c 0,1' --cpus 2
   done
