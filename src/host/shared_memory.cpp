@@ -91,7 +91,10 @@ void SharedMemory::commit(std::size_t offset, std::size_t bytes) {
 // Not by fallocate(), which does the same to the file: MPI sends from this memory, and where a network card knows its
 // pages, MPI must hear that they go. It listens to madvise().
 void SharedMemory::decommit(std::size_t offset, std::size_t bytes) noexcept {
-  madvise(base() + offset, bytes, MADV_REMOVE);
+  if (madvise(base() + offset, bytes, MADV_REMOVE) == 0) return;
+  // A program that locks its memory.
+  fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+            static_cast<off_t>(bytes));
 }
 
 }  // namespace rankpool::host

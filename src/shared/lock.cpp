@@ -38,11 +38,11 @@ void LockSection::hand_over() {
   if (next != nobody) section_.admit(next);
 }
 
-// One that was let in owns it, so its place among the waiters tells nothing more.
+// One that was handed the lock while it waited, and had not gone on, has touched nothing.
 void LockSection::bury(ParticipantId dead) {
-  static_cast<void>(section_.remove_dead(dead));
+  const bool had_gone_on = !section_.remove_dead(dead);
   if (owner() == dead) {
-    section_.field(died_field) = 1;
+    if (had_gone_on) section_.field(died_field) = 1;
     hand_over();
     section_.commit();
   }

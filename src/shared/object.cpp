@@ -25,10 +25,11 @@ constexpr std::chrono::nanoseconds longest_sleep = 10s;
 
 constexpr std::uint64_t bit_of(ParticipantId id) { return std::uint64_t{1} << (id % bits); }
 
-/// Needs no section for one that has been let in, whom nobody counts any more.
+/// Needs no section for one that has been let in, whom nobody counts any more. In this order: a bit whose participant
+/// waits for nothing, or for another object, means nobody.
 void leave_queue(Space& space, Object& object, ParticipantId id) {
+  space.participant(id).waits_for.store(0, std::memory_order_seq_cst);
   object.waiters()[id / bits].fetch_and(~bit_of(id), std::memory_order_seq_cst);
-  space.participant(id).waits_for.store(0, std::memory_order_release);
 }
 
 }  // namespace
@@ -38,10 +39,11 @@ void Space::create(std::byte* table, std::uint32_t participants) {
   for (std::uint32_t i = 1; i <= participants; ++i) new (table + i * sizeof(Participant)) Participant;
 }
 
-Space::Space(std::byte* base, std::uint64_t table, IsGone is_gone)
-    : base_(base),
-      table_(reinterpret_cast<Participant*>(base + table)),
-      participants_(reinterpret_cast<const Header*>(base + table)->participants),
+Space::Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone)
+    : base_(memory.data()),
+      size_(memory.size()),
+      table_(reinterpret_cast<Participant*>(base_ + table)),
+      participants_(reinterpret_cast<const Header*>(base_ + table)->participants),
       is_gone_(std::move(is_gone)) {}
 
 Object& Space::make(std::uint64_t offset, std::uint64_t id, Kind kind) {
@@ -69,10 +71,19 @@ void Section::enter() {
   while (!try_enter(nobody)) {
     const ParticipantId holder = object_.latch.load(std::memory_order_relaxed);
     if (support::spin_round([this] { return object_.latch.load(std::memory_order_relaxed) == nobody; })) continue;
-    if (space_.is_gone(holder) && try_enter(holder)) break;
+    if (space_.is_gone(holder) && try_enter(holder)) {
+      state_ = object_.state();
+      return clear_up_after(holder);
+    }
     sched_yield();
   }
   state_ = object_.state();
+}
+
+/// It may have been about to queue up, or to leave by what it had committed.
+void Section::clear_up_after(ParticipantId dead) {
+  const auto place = space_.place_of(object_, dead);
+  if (place && (place->ticket >= state_.next_ticket || place->ticket == state_.used_ticket)) remove(dead);
 }
 
 bool Section::try_enter(ParticipantId instead_of) {
@@ -145,10 +156,9 @@ void Section::ring_admitted() {
 
 std::optional<WaitingPlace> Section::remove_dead(ParticipantId dead) {
   const auto place = space_.place_of(object_, dead);
+  if (!place) return std::nullopt;  // it may have one at another object
   remove(dead);
-  if (!place || place->ticket >= state_.admitted_below[place->group]) return std::nullopt;
-  if (place->ticket == state_.used_ticket) return std::nullopt;
-  return place;
+  return place->ticket < state_.admitted_below[place->group] ? place : std::nullopt;
 }
 
 void Section::use_admission() {

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "shared/participant.hpp"
 
@@ -67,15 +68,24 @@ class Space {
   /// Makes the table in memory of bytes(participants), aligned to 64.
   static void create(std::byte* table, std::uint32_t participants);
 
-  /// Tells of a participant whether it has died; for the master alone.
+  /// Tells of a participant whether its process has ended, by looking at the process itself: the thread that would be
+  /// told may be the one that asks. For the master alone, in one thread at a time.
   using IsGone = std::function<bool(ParticipantId)>;
 
-  /// `table`: offset from `base`, as are objects.
-  Space(std::byte* base, std::uint64_t table, IsGone is_gone = {});
+  /// `bytes` of memory at `base`. `table`: offset from there, as are objects.
+  Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone = {});
 
+  /// Whether these bytes are of this memory, whatever a task has made of the numbers.
+  [[nodiscard]] bool contains(std::uint64_t offset, std::uint64_t bytes) const {
+    return offset <= size_ && bytes <= size_ - offset;
+  }
+  [[nodiscard]] std::byte* memory() const { return base_; }
   [[nodiscard]] std::uint32_t participants() const { return participants_; }
   [[nodiscard]] Participant& participant(ParticipantId id) { return table_[id]; }
-  [[nodiscard]] bool is_gone(ParticipantId id) const { return id != nobody && is_gone_ && is_gone_(id); }
+  /// Also of one that isn't a participant, which a task has written there.
+  [[nodiscard]] bool is_gone(ParticipantId id) const {
+    return id != nobody && is_gone_ && (!is_participant(id) || is_gone_(id));
+  }
   [[nodiscard]] bool is_participant(std::uint64_t id) const { return id != nobody && id <= participants_; }
   [[nodiscard]] Object& at(std::uint64_t offset) { return *reinterpret_cast<Object*>(base_ + offset); }
   [[nodiscard]] std::uint64_t offset_of(const Object& object) const {
@@ -89,6 +99,7 @@ class Space {
 
  private:
   std::byte* base_;
+  std::uint64_t size_;
   Participant* table_;
   std::uint32_t participants_;
   IsGone is_gone_;
@@ -115,6 +126,8 @@ class Section {
   void enqueue(std::uint32_t group = 0);
   /// Whether I have been let in since I was queued up.
   [[nodiscard]] bool is_admitted() const;
+  /// Where I wait, if I do.
+  [[nodiscard]] std::optional<WaitingPlace> my_place() const { return space_.place_of(object_, me_); }
   /// Leaves the queue at once.
   void withdraw() { remove(me_); }
   /// Leaves the queue by the next commit, which does what I was let in for: both have happened or neither, whenever
@@ -128,15 +141,16 @@ class Section {
   void admit(ParticipantId first, std::uint32_t group = 0);
   void admit_all(std::uint32_t group = 0) { state_.admitted_below[group] = state_.next_ticket; }
 
-  /// Removes the dead from the waiters. @returns the place, if it had been let in and had not gone on, or not used it:
-  /// what it was let in for is not done.
+  /// Removes the dead from the waiters. @returns the place, if it had been let in and had not gone on: what it was let
+  /// in for is not done.
   std::optional<WaitingPlace> remove_dead(ParticipantId dead);
-  /// Rings those whose own death, or that of who let them in, came in between.
+  /// Rings those who are let in and may not have heard of it: who let them in has died.
   void ring_admitted();
 
  private:
   void enter();
   [[nodiscard]] bool try_enter(ParticipantId instead_of);
+  void clear_up_after(ParticipantId dead);
   template <class Visit>
   void for_each_waiter(Visit&& visit);
   void remove(ParticipantId id);
@@ -155,7 +169,8 @@ using Deadline = std::optional<std::chrono::steady_clock::time_point>;  ///< non
 
 /// Waits until I am let in to the object, for which I was queued up, and leaves the queue.
 Waited wait(Space& space, Object& object, ParticipantId me, Deadline deadline);
-/// The same for one who is let in to do something: leaves the queue when that is done, by use_admission().
+/// The same for one who is let in to do something: leaves the queue when that is done, by use_admission(). Until then
+/// it must not queue up elsewhere.
 Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline deadline);
 
 }  // namespace rankpool::shared

@@ -13,9 +13,17 @@ void QueueSection::set(std::uint64_t ring, std::uint64_t capacity, std::uint64_t
   section_.commit();
 }
 
+/// What tasks may have written over is not relied on: neither the master nor an innocent executor is to crash of it.
+bool QueueSection::is_sound() {
+  return capacity() != 0 && space_.contains(section_.field(ring_field), capacity()) &&
+         section_.field(head_field) <= section_.field(tail_field) && used() <= capacity() &&
+         size() <= used() / sizeof(std::uint64_t);
+}
+
 std::uint64_t QueueSection::move_to(std::uint64_t ring, std::uint64_t capacity) {
+  if (!is_sound() || capacity <= this->capacity()) return ring;
   const std::uint64_t bytes = used();
-  read(section_.field(head_field), {base_ + ring, bytes});
+  read(section_.field(head_field), {space_.memory() + ring, bytes});
   section_.field(head_field) = 0;
   section_.field(tail_field) = bytes;
   section_.field(capacity_field) = capacity;
@@ -30,6 +38,7 @@ bool QueueSection::has_place() {
 }
 
 Put QueueSection::put(Item item) {
+  if (!is_sound()) return Put::damaged;
   if (is_closed()) return Put::closed;
   if (!has_place() || section_.first_waiting(putters) != nobody) {
     section_.enqueue(putters);
@@ -43,9 +52,9 @@ Put QueueSection::put(Item item) {
 }
 
 Put QueueSection::put_admitted(Item item) {
-  if (is_closed()) {
+  if (!is_sound() || is_closed()) {
     section_.withdraw();
-    return Put::closed;
+    return is_sound() ? Put::closed : Put::damaged;
   }
   if (!has_room(item.size())) return Put::needs_room;
   --section_.field(promised_places_field);
@@ -56,10 +65,11 @@ Put QueueSection::put_admitted(Item item) {
 }
 
 Got QueueSection::get(std::vector<std::byte>& item) {
+  if (!is_sound()) return Got::damaged;
   if (size() > section_.field(promised_items_field) || (is_closed() && size() != 0)) {
-    take(item);
-    section_.commit();
-    return Got::item;
+    const Got got = take(item);
+    if (got == Got::item) section_.commit();
+    return got;
   }
   if (is_closed()) return Got::closed;
   section_.enqueue(getters);
@@ -68,12 +78,12 @@ Got QueueSection::get(std::vector<std::byte>& item) {
 }
 
 Got QueueSection::get_admitted(std::vector<std::byte>& item) {
-  if (!is_closed()) --section_.field(promised_items_field);
-  if (size() == 0) {
+  const Got got = is_sound() && size() != 0 ? take(item) : Got::damaged;
+  if (got != Got::item) {
     section_.withdraw();
-    return Got::closed;
+    return is_closed() && is_sound() ? Got::closed : got;
   }
-  take(item);
+  if (!is_closed()) --section_.field(promised_items_field);
   section_.use_admission();
   section_.commit();
   return Got::item;
@@ -88,15 +98,24 @@ void QueueSection::close() {
   section_.commit();
 }
 
+void QueueSection::give_up() {
+  const auto place = section_.my_place();
+  if (!place) return;
+  section_.use_admission();
+  take_back(*place);
+}
+
 void QueueSection::bury(ParticipantId dead) {
-  const auto place = section_.remove_dead(dead);
-  if (place && !is_closed()) {
-    --section_.field(place->group == getters ? promised_items_field : promised_places_field);
-    admit_getters();
-    admit_putters();
-    section_.commit();
-  }
+  if (const auto place = section_.remove_dead(dead)) take_back(*place);
   section_.ring_admitted();
+}
+
+void QueueSection::take_back(const WaitingPlace& promised) {
+  std::uint64_t& promises = section_.field(promised.group == getters ? promised_items_field : promised_places_field);
+  if (!is_closed() && promises != 0) --promises;
+  admit_getters();
+  admit_putters();
+  section_.commit();
 }
 
 void QueueSection::append(Item item) {
@@ -108,14 +127,16 @@ void QueueSection::append(Item item) {
   admit_getters();
 }
 
-void QueueSection::take(std::vector<std::byte>& item) {
+Got QueueSection::take(std::vector<std::byte>& item) {
   std::uint64_t length = 0;
   read(section_.field(head_field), std::as_writable_bytes(std::span(&length, 1)));
-  item.resize(std::min(length, used()));  // a task may have scribbled over it
+  if (length > used() - sizeof length) return Got::damaged;
+  item.resize(length);
   read(section_.field(head_field) + sizeof length, item);
   section_.field(head_field) += room_for(item.size());
   --section_.field(count_field);
   admit_putters();
+  return Got::item;
 }
 
 void QueueSection::admit_getters() {
@@ -139,7 +160,7 @@ void QueueSection::admit_putters() {
 // Until the next commit nobody reads what is written behind the tail.
 void QueueSection::write(std::uint64_t position, Item bytes) {
   if (bytes.empty()) return;
-  std::byte* ring = base_ + section_.field(ring_field);
+  std::byte* ring = space_.memory() + section_.field(ring_field);
   const std::uint64_t at = position % capacity();
   const std::size_t first = std::min<std::size_t>(bytes.size(), capacity() - at);
   std::memcpy(ring + at, bytes.data(), first);
@@ -148,7 +169,7 @@ void QueueSection::write(std::uint64_t position, Item bytes) {
 
 void QueueSection::read(std::uint64_t position, std::span<std::byte> bytes) {
   if (bytes.empty()) return;
-  const std::byte* ring = base_ + section_.field(ring_field);
+  const std::byte* ring = space_.memory() + section_.field(ring_field);
   const std::uint64_t at = position % capacity();
   const std::size_t first = std::min<std::size_t>(bytes.size(), capacity() - at);
   std::memcpy(bytes.data(), ring + at, first);

@@ -13,28 +13,29 @@ enum class Put : std::uint8_t {
   done,
   waits,       ///< full; queued up
   needs_room,  ///< nothing has happened: the ring must be moved to a larger one first
-  closed
+  closed,
+  damaged  ///< a task has written over the queue
 };
 
 enum class Got : std::uint8_t {
   item,
-  waits,  ///< empty; queued up
-  closed  ///< and empty
+  waits,   ///< empty; queued up
+  closed,  ///< and empty
+  damaged  ///< a task has written over the queue
 };
 
 class QueueSection {
  public:
   using Item = std::span<const std::byte>;
 
-  QueueSection(Space& space, Object& object, ParticipantId me)
-      : section_(space, object, me), base_(reinterpret_cast<std::byte*>(&object) - space.offset_of(object)) {}
+  QueueSection(Space& space, Object& object, ParticipantId me) : section_(space, object, me), space_(space) {}
 
   /// Bytes of a ring that holds this item alone.
   static constexpr std::uint64_t room_for(std::size_t item) { return sizeof(std::uint64_t) + item; }
 
   /// Gives a new queue its ring. @param max items; 0: as many as there is memory for.
   void set(std::uint64_t ring, std::uint64_t capacity, std::uint64_t max);
-  /// Moves to a ring that holds at least as much. @returns the old one, to be freed.
+  /// Moves to a larger ring. @returns the one that is free now: that one, if it is no larger or the queue is damaged.
   std::uint64_t move_to(std::uint64_t ring, std::uint64_t capacity);
 
   Put put(Item item);
@@ -45,7 +46,9 @@ class QueueSection {
 
   /// No more items come; who waits for some, or for room, is let in to see that.
   void close();
-  /// What the dead was let in to do is for the next one to do.
+  /// I was let in and don't want any more: what was promised to me is for the next one.
+  void give_up();
+  /// The same for the dead.
   void bury(ParticipantId dead);
 
   [[nodiscard]] std::uint64_t size() { return section_.field(count_field); }
@@ -70,17 +73,19 @@ class QueueSection {
   };
 
   [[nodiscard]] bool is_closed() { return section_.field(closed_field) != 0; }
+  [[nodiscard]] bool is_sound();
   [[nodiscard]] bool has_room(std::size_t item) { return capacity() - used() >= room_for(item); }
   [[nodiscard]] bool has_place();
   void append(Item item);
-  void take(std::vector<std::byte>& item);
+  [[nodiscard]] Got take(std::vector<std::byte>& item);
+  void take_back(const WaitingPlace& promised);
   void admit_getters();
   void admit_putters();
   void write(std::uint64_t position, Item bytes);
   void read(std::uint64_t position, std::span<std::byte> bytes);
 
   Section section_;
-  std::byte* base_;
+  Space& space_;
 };
 
 }  // namespace rankpool::shared

@@ -21,10 +21,12 @@ bool SemaphoreSection::acquire() {
   return false;
 }
 
-void SemaphoreSection::release(std::uint64_t permits) {
+bool SemaphoreSection::release(std::uint64_t permits) {
+  if (permits > ~std::uint64_t{0} - this->permits()) return false;
   section_.field(permits_field) += permits;
   hand_out();
   section_.commit();
+  return true;
 }
 
 void SemaphoreSection::hand_out() {

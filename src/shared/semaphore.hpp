@@ -14,7 +14,8 @@ class SemaphoreSection {
   /// @returns whether there was a permit for me; queued up, if not.
   bool acquire();
   bool try_acquire();
-  void release(std::uint64_t permits);
+  /// @returns false, changing nothing, where that would be more permits than can be counted.
+  bool release(std::uint64_t permits);
   /// Gives back the permit that was meant for the dead, if it had not gone on with it.
   void bury(ParticipantId dead);
 

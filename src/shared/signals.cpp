@@ -22,8 +22,8 @@ void ConditionSection::notify_all() {
 }
 
 void ConditionSection::bury(ParticipantId dead) {
-  if (section_.remove_dead(dead)) notify(1);
-  section_.ring_admitted();
+  static_cast<void>(section_.remove_dead(dead));
+  notify_all();
 }
 
 void EventSection::set() {

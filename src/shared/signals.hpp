@@ -15,7 +15,8 @@ class ConditionSection {
   /// Lets the `count` in that have waited longest.
   void notify(std::uint64_t count);
   void notify_all();
-  /// A notification meant for the dead goes to the next one.
+  /// Lets everyone in: the dead may have been let in and have died on its way to the lock. Who waits for a condition
+  /// has to look whether it holds in any case.
   void bury(ParticipantId dead);
 
  private:
@@ -49,7 +50,7 @@ class BarrierSection {
   [[nodiscard]] std::uint64_t arrived() { return section_.count_waiting(); }
   /// @returns whether I am the last; queued up, if not.
   bool arrive();
-  /// The dead has not arrived.
+  /// The dead has not arrived; until it is buried it has.
   void bury(ParticipantId dead);
 
  private:

@@ -19,6 +19,7 @@ constexpr unsigned word_bits = 32;
 struct Current {
   std::uint64_t call = 0;
   std::uint64_t task = 0;
+  std::uint32_t attempt = 0;
   std::optional<TaskRng> numbers;
 };
 thread_local Current current;
@@ -72,8 +73,8 @@ void TaskRng::discard(std::uint64_t count) {
 TaskRng& this_task::rng() {
   const task::TaskContext& context = task::require_task("rng");
   const std::uint64_t task = context.results->running_task();
-  if (!current.numbers || current.task != task || current.call != context.call) {
-    current = {context.call, task, task_rng(context.workplace->seed, task, context.call)};
+  if (!current.numbers || current.task != task || current.call != context.call || current.attempt != context.attempt) {
+    current = {context.call, task, context.attempt, task_rng(context.workplace->seed, task, context.call)};
   }
   return *current.numbers;
 }

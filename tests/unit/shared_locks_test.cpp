@@ -129,6 +129,39 @@ TEST_F(LockTest, whose_section_a_dead_one_was_in_works_again) {
   EXPECT_TRUE(lock(world, object, 1));
 }
 
+TEST_F(LockTest, handed_to_a_dead_one_is_not_taken_for_one_it_held) {
+  ASSERT_TRUE(lock(world, object, 1));
+  {
+    Child waiting([&] { lock(world, object, 2); });
+    await_waiting(world, object, 1);
+  }
+  unlock(world, object, 1);
+  ASSERT_EQ(LockSection(*world.space, object, 3).owner(), 2U);
+  LockSection(*world.space, object, master).bury(2);
+  EXPECT_EQ(LockSection(*world.space, object, 3).owner(), nobody);
+  EXPECT_FALSE(LockSection(*world.space, object, 3).owner_died());
+}
+
+// The dead one's ticket is given out again.
+TEST_F(LockTest, whose_section_is_taken_over_forgets_who_had_not_quite_queued_up) {
+  ASSERT_TRUE(lock(world, object, 1));
+  {
+    Child dying([&] {
+      Section section(*world.space, object, 2);
+      section.enqueue();
+      raise(SIGKILL);
+    });
+    dying.end(0);
+  }
+  world.gone[2] = true;
+  LockSection(*world.space, object, master).bury(3);  // of another's death one hears first
+  Child waiting([&] { _exit(lock(world, object, 4) ? 0 : 1); });
+  await_waiting(world, object, 1);
+  unlock(world, object, 1);
+  EXPECT_TRUE(waiting.succeeded());
+  EXPECT_EQ(LockSection(*world.space, object, 3).owner(), 4U);
+}
+
 // Each increments two numbers under the lock; who finds that the last one died between the two sets that right.
 TEST_F(LockTest, survives_kills_at_any_moment) {
   auto& first = world.number();

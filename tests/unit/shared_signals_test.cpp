@@ -78,7 +78,7 @@ TEST_F(ConditionTest, forgets_notifications_that_nobody_waits_for) {
   EXPECT_FALSE(await(2, Clock::now() + 10ms));
 }
 
-TEST_F(ConditionTest, notifies_the_next_one_in_place_of_a_dead_one) {
+TEST_F(ConditionTest, notifies_the_others_in_place_of_a_dead_one) {
   Child first([&] { await(1); });
   await_waiting(world, condition, 1);
   first.end();

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <functional>
 #include <new>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -34,7 +36,13 @@ class World {
  public:
   World() : base_(map()), top_(round_up(table + Space::bytes(places))) {
     Space::create(base_ + table, places);
-    space.emplace(base_, table, [this](ParticipantId id) { return gone[id]; });
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) { return gone[id]; });
+  }
+  /// All there was in use of another world, at a moment.
+  using Snapshot = std::vector<std::byte>;
+  explicit World(const Snapshot& from) : base_(map()), top_(from.size()) {
+    std::ranges::copy(from, base_);
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) { return gone[id]; });
   }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -47,6 +55,11 @@ class World {
     return *new (base_ + take(sizeof(std::uint64_t))) std::atomic<std::uint64_t>(0);
   }
 
+  [[nodiscard]] Snapshot snapshot() const { return {base_, base_ + top_}; }
+  /// The object that a test is about.
+  Object& object() { return space->at(subject); }
+
+  std::uint64_t subject = 0;
   std::optional<Space> space;
   std::vector<bool> gone = std::vector<bool>(places + 1);  ///< participants that have been killed
 
