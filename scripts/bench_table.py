@@ -141,16 +141,19 @@ class Row(NamedTuple):
     title: str
     workload: str
     unit: Unit
-    of_others: str | None = None  # their workload, where it has another name
-    raw: str = "raw_d2"
+    raw: str = "raw_d2"  # the peer that is the raw MPI of this row
+    nodes: str = "rankpool_nodes"
+    others: bool = True  # whether other pools have a figure of their own here
 
 
 OVERVIEW = [
-    Row("`x*x` over 1,000,000 doubles, by function pointer; ns per task", "map_tiny", PER_TASK_NS),
-    Row("the same by `rankpool::fn`", "map_tiny_fn", PER_TASK_NS, "map_tiny"),
-    Row("the same by a lambda", "map_tiny_lambda", PER_TASK_NS, "map_tiny"),
-    Row("`x*x` over 100,000 doubles, chunksize 1; us per task", "map_unchunked", PER_TASK_US, raw="raw_d16"),
-    Row("`apply`, one after another; us", "apply_latency", PER_TASK_US, raw="raw_n2_1worker_d2"),
+    Row("`x*x` over 1,000,000 doubles; ns per task", "map_tiny", PER_TASK_NS),
+    Row("the same by `rankpool::fn`", "map_tiny_fn", PER_TASK_NS, others=False),
+    Row("the same by a lambda", "map_tiny_lambda", PER_TASK_NS, others=False),
+    Row("`x*x` over 100,000 doubles, chunksize 1; us per task (raw MPI: 16 in flight)", "map_unchunked", PER_TASK_US,
+        raw="raw_d16"),
+    Row("`apply`, one after another; us (`-n 2`, 2 pretended nodes)", "apply_latency", PER_TASK_US,
+        raw="raw_n2_1worker_d2", nodes="rankpool_2_nodes"),
     Row("20,000 tasks of 100 us; efficiency", "map_100us", EFFICIENCY),
     Row("the same, chunksize 1", "map_100us_c1", EFFICIENCY),
     Row("20,000 tasks of heavy-tailed length; efficiency", "map_irregular", EFFICIENCY),
@@ -163,21 +166,24 @@ POOLS = {
     "`./app`": "rankpool",
     "`mpirun -n 3`": "rankpool_mpirun",
     "3 pretended nodes": "rankpool_nodes",
-    "raw MPI": None,  # as the row says
+    "raw MPI": None,
     "oneTBB": "tbb",
     "Python `mp.Pool`": "mp.Pool_py3.11",
     "mpi4py.futures": "mpi4py.MPIPoolExecutor",
 }
 
 
-def overview_cell(row, peer, figures):
-    is_own = peer is not None and peer.startswith("rankpool")
-    workload = row.workload if is_own else row.of_others or row.workload
-    found = values(figures, peer or row.raw, workload, row.unit)
+def overview_cell(row, pool, figures):
+    own = pool is not None and pool.startswith("rankpool")
+    if not own and not row.others:
+        return ""
+    peer = {None: row.raw, "rankpool_nodes": row.nodes}.get(pool, pool)
+    found = sorted(values(figures, peer, row.workload, row.unit))
     if not found:
         return ""
-    figure = statistics.median(found)
-    return f"{figure:.3g}" if figure < 1000 else f"{figure:.0f}"
+    digits = "{:.3f}" if row.unit is EFFICIENCY else "{:.2g}"
+    figure = digits.format(statistics.median(found))
+    return figure if "e" not in figure else f"{statistics.median(found):.0f}"
 
 
 def print_overview(figures):
