@@ -26,7 +26,7 @@ class TaskRng {
 
   /// @returns the stream's next number; each of the 2^64 is equally likely.
   result_type operator()() {
-    if (next_ == numbers_.size()) refill();
+    if (next_ == numbers_per_block) refill();
     return numbers_[next_++];
   }
 
@@ -42,28 +42,26 @@ class TaskRng {
 
  private:
   static constexpr std::size_t numbers_per_block = 2;
-  static constexpr std::size_t blocks = 8;  // made at a time: the compiler makes some of them side by side
 
   TaskRng(std::uint64_t key, std::uint64_t stream) : key_(key), stream_(stream) {}
 
   RANKPOOL_API void refill();
   /// Numbers of the stream that were taken.
-  [[nodiscard]] std::uint64_t position() const { return block_ * numbers_per_block - (numbers_.size() - next_); }
+  [[nodiscard]] std::uint64_t position() const { return block_ * numbers_per_block - (numbers_per_block - next_); }
 
   std::uint64_t key_;
   std::uint64_t stream_;
   std::uint64_t block_ = 0;  ///< the next to be made
-  std::size_t next_ = numbers_per_block * blocks;
-  std::array<std::uint64_t, numbers_per_block * blocks> numbers_{};
+  std::size_t next_ = numbers_per_block;
+  std::array<std::uint64_t, numbers_per_block> numbers_{};
 };
 
 /// The numbers that this_task::rng() has in a task, also outside a pool: a serial loop over the same inputs gets the
 /// same ones. Thread-safe.
 /// @param seed as PoolOptions::seed, 0 where none was given.
 /// @param index the task's index in its call, as this_task::index().
-/// @param call the call's number in its pool: the first is 1, and every call of the pool counts, streams and futures
-/// too,
-///   in the order in which they were made.
+/// @param call the call's number in its pool: the first is 1, and all count, streams and futures too, in the order in
+/// which they were made.
 [[nodiscard]] RANKPOOL_API TaskRng task_rng(std::uint64_t seed, std::uint64_t index, std::uint64_t call = 1);
 
 namespace this_task {

@@ -26,16 +26,18 @@ std::optional<Number> parse(std::string_view text) {
   return value;
 }
 
-std::uint64_t count(std::string_view name, std::string_view text) {
+std::uint64_t whole_number(std::string_view name, std::string_view text, std::string_view accepted) {
   const auto value = parse<std::uint64_t>(text);
-  if (!value) refuse(name, text, "0 (automatic) or a positive whole number");
+  if (!value) refuse(name, text, accepted);
   return *value;
 }
 
-std::uint64_t whole_number(std::string_view name, std::string_view text) {
-  const auto value = parse<std::uint64_t>(text);
-  if (!value) refuse(name, text, "a whole number from 0 to 2^64 - 1");
-  return *value;
+std::uint64_t count(std::string_view name, std::string_view text) {
+  return whole_number(name, text, "0 (automatic) or a positive whole number");
+}
+
+std::uint64_t seed(std::string_view name, std::string_view text) {
+  return whole_number(name, text, "a whole number from 0 to 2^64 - 1");
 }
 
 /// "65536", "512K", "64M", "2G": powers of 1024.
@@ -106,7 +108,7 @@ constexpr std::array variables{
     Variable{"RANKPOOL_NAME", [](Settings& s, Text, Text t) { s.name = std::string(t); }},
     Variable{"RANKPOOL_PROCESSES", [](Settings& s, Text n, Text t) { s.processes = count(n, t); }},
     Variable{"RANKPOOL_SCHEDULE", [](Settings& s, Text n, Text t) { s.schedule = one_of(schedules, n, t); }},
-    Variable{"RANKPOOL_SEED", [](Settings& s, Text n, Text t) { s.seed = whole_number(n, t); }},
+    Variable{"RANKPOOL_SEED", [](Settings& s, Text n, Text t) { s.seed = seed(n, t); }},
     Variable{"RANKPOOL_TASK_TIMEOUT", [](Settings& s, Text n, Text t) { s.task_timeout = positive_seconds(n, t); }},
     Variable{"RANKPOOL_TEST_NODES", [](Settings& s, Text n, Text t) { s.test_nodes = count(n, t); }},
     Variable{"RANKPOOL_THREADS_PER_TASK", [](Settings& s, Text n, Text t) { s.threads_per_task = count(n, t); }},

@@ -2,7 +2,6 @@
 
 #include <sched.h>
 
-#include <algorithm>
 #include <bit>
 #include <new>
 #include <utility>
@@ -19,9 +18,6 @@ constexpr std::uint32_t bits = 64;
 
 // What comes within this is worth more than the sleep and wake-up it saves.
 constexpr auto spin_time = 50us;
-
-// Who could be rung by one that died before it rang looks once in so long.
-constexpr std::chrono::nanoseconds longest_sleep = 10s;
 
 constexpr std::uint64_t bit_of(ParticipantId id) { return std::uint64_t{1} << (id % bits); }
 
@@ -68,16 +64,19 @@ std::optional<WaitingPlace> Space::place_of(const Object& object, ParticipantId 
 }
 
 void Section::enter() {
-  while (!try_enter(nobody)) {
+  ParticipantId before = nobody;
+  while (!try_enter(before)) {
+    before = nobody;
     const ParticipantId holder = object_.latch.load(std::memory_order_relaxed);
     if (support::spin_round([this] { return object_.latch.load(std::memory_order_relaxed) == nobody; })) continue;
-    if (space_.is_gone(holder) && try_enter(holder)) {
-      state_ = object_.state();
-      return clear_up_after(holder);
+    if (space_.is_gone(holder)) {
+      before = holder;
+    } else {
+      sched_yield();
     }
-    sched_yield();
   }
   state_ = object_.state();
+  if (before != nobody) clear_up_after(before);
 }
 
 /// It may have been about to queue up, or to leave by what it had committed.
@@ -190,9 +189,7 @@ Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline de
       }
     }
     if (is_rung) continue;
-    auto time = longest_sleep;
-    if (deadline) time = std::min<std::chrono::nanoseconds>(time, *deadline - now);
-    mine.sleep(rings, time);
+    mine.sleep(rings, deadline ? *deadline - now : std::chrono::nanoseconds::max());
   }
 }
 

@@ -49,17 +49,12 @@ TaskRng task_rng(std::uint64_t seed, std::uint64_t index, std::uint64_t call) {
 }
 
 void TaskRng::refill() {
-  for (std::size_t i = 0; i < blocks; ++i) {
-    const Block made = block_of(key_, stream_, block_ + i);
-    numbers_[numbers_per_block * i] = made[0];
-    numbers_[numbers_per_block * i + 1] = made[1];
-  }
-  block_ += blocks;
+  numbers_ = block_of(key_, stream_, block_++);
   next_ = 0;
 }
 
 void TaskRng::discard(std::uint64_t count) {
-  const std::uint64_t left = numbers_.size() - next_;
+  const std::uint64_t left = numbers_per_block - next_;
   if (count <= left) {
     next_ += count;
     return;

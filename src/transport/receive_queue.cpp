@@ -124,8 +124,8 @@ void ReceiveQueue::receive_part(MPI_Message& matched, int source, std::size_t si
   if (last == incoming_.rend()) throw protocol_error(source, "a part that belongs to no message");
   Hold& hold = last->message.is_full() ? last->cargo : last->message;
   if (size > hold.size - hold.placed) throw protocol_error(source, "a part that is too long");
-  last->requests.reserve(last->requests.size() + 1);  // what is received must not be lost sight of
-  last->requests.push_back(start_part(matched, source, hold, size));
+  last->requests.push_back(MPI_REQUEST_NULL);  // before it starts: what is received must not be lost sight of
+  last->requests.back() = start_part(matched, source, hold, size);
 }
 
 // Delivers, source by source, what is complete and has nothing incomplete before it.

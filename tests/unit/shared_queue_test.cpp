@@ -96,6 +96,19 @@ TEST_F(QueueTest, keeps_an_item_for_who_has_waited_for_it) {
   EXPECT_EQ(received, "first");
 }
 
+TEST_F(QueueTest, gives_what_one_does_not_want_any_more_to_the_next) {
+  set(1000, 0);
+  std::vector<std::byte> item;
+  ASSERT_EQ(section(1).get(item), Got::waits);
+  std::thread next([&] { EXPECT_EQ(get(2), "one"); });
+  await_waiting(world, queue, 2);
+  ASSERT_EQ(put(3, "one"), Put::done);
+  section(1).give_up();
+  next.join();
+  EXPECT_EQ(put(3, "two"), Put::done);
+  EXPECT_EQ(get(4), "two");
+}
+
 TEST_F(QueueTest, that_is_closed_gives_what_it_has_and_takes_nothing) {
   set(1000, 1);
   ASSERT_EQ(put(1, "last"), Put::done);
