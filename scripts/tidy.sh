@@ -7,6 +7,7 @@ given=()
 for file in "$@"; do given+=("$(realpath "$file")"); done
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh build test tidy
-cmake --preset dev >/dev/null
+# clang-tidy can't read what GCC has precompiled.
+cmake --preset dev -B build/tidy -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
 if [ "${#given[@]}" -eq 0 ]; then mapfile -t given < <(find src -name '*.cpp' | sort); fi
-printf '%s\0' "${given[@]}" | xargs -0 -n 1 -P 2 clang-tidy -p build/dev --quiet --extra-arg=-Wno-unused-command-line-argument
+printf '%s\0' "${given[@]}" | xargs -0 -n 1 -P 2 clang-tidy -p build/tidy --quiet --extra-arg=-Wno-unused-command-line-argument
