@@ -54,12 +54,17 @@ function(rankpool_make_precompiled_header)
   target_precompile_headers(rankpool_test_precompiled PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp>)
 endfunction()
 
+# The sources of one program are compiled as one: they instantiate the same templates.
 function(rankpool_add_test_program name)
   add_executable(${name} ${ARGN})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE rankpool::rankpool GTest::gtest)
   target_compile_options(${name} PRIVATE -fpch-preprocess)
   target_precompile_headers(${name} REUSE_FROM rankpool_test_precompiled)
+  list(LENGTH ARGN sources)
+  if(sources GREATER 1)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+  endif()
 endfunction()
 
 # For tests that include the library's own headers ("scheduler/scheduler.hpp").
