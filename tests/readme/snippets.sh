@@ -24,6 +24,10 @@ if ! ls "$pieces"/block_*.txt >/dev/null 2>&1; then
   exit 1
 fi
 
+# What they begin with is compiled once: the compiler looks beside the pieces first.
+echo "#include \"$(realpath "$(dirname "$0")/prelude.hpp")\"" >"$pieces/prelude.hpp"
+"$@" -x c++-header "$pieces/prelude.hpp" -o "$pieces/prelude.hpp.gch"
+
 compiles() {  # <source> <compiler>...: leaves the compiler's words beside the source
   piece=$1
   shift
