@@ -41,6 +41,10 @@ endfunction()
 rankpool_add_example_test(first_map EXAMPLE first_map EXPECT "^pi = 3\\.14159$")
 rankpool_add_example_test(first_map.mpirun EXAMPLE first_map RANKS 3 EXPECT "^pi = 3\\.14159$")
 
+rankpool_add_example_test(shared_counter EXAMPLE shared_counter MPIRUN
+                          EXPECT "^with a lock: 40000$" "^with fetch_add: 40000$")
+rankpool_add_example_test(work_queue EXAMPLE work_queue MPIRUN EXPECT "^depth 6: 729 folders$" "^6015 files$")
+
 foreach(ranks IN ITEMS "" 3)
   set(way)
   set(suffix)

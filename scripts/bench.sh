@@ -53,6 +53,7 @@ tiny=map_tiny,map_tiny_fn,map_tiny_lambda,map_unchunked
 even=map_100us,map_irregular
 single=map_100us_c1,map_irregular_c1
 payload=payload_1MB,payload_1MB_reuse
+shared=shared_add,shared_lock,shared_lock_alone,shared_queue
 
 job() {  # <peer> <workloads> <command before the program> [option of the program]...
   printf '%s\t%s\t%s %s --peer %s %s {W}\n' "$1" "$2" "$3" "$program" "$1" "${*:4}"
@@ -71,7 +72,12 @@ all_jobs() {
   for group in "$tiny" apply_latency "$even" "$single" "$payload"; do
     job rankpool_nodes "$group" "RANKPOOL_TEST_NODES=3 $mpirun -n 3"
   done
-  job rankpool_2_nodes apply_latency "RANKPOOL_TEST_NODES=2 $mpirun -n 2"
+  for group in apply_latency "$shared"; do
+    job rankpool_2_nodes "$group" "RANKPOOL_TEST_NODES=2 $mpirun -n 2"
+  done
+  job rankpool "$shared" ''
+  job rankpool_mpirun "$shared" "$mpirun -n 3"
+  printf 'mp\t%s\t%s %s/tests/bench/sharing.py\n' "$shared" "$python" "$root"
   for group in "$even" "$single"; do
     job rankpool_8_on_2 "$group" 'RANKPOOL_PROCESSES=8 taskset -c 0,1' --cpus 2
   done

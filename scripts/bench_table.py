@@ -50,6 +50,11 @@ def efficiencies(peer, **goal):
     return [Goal(peer, workload, EFFICIENCY, **goal) for workload in workloads]
 
 
+def sharing(peer, **goal):
+    workloads = ("shared_add", "shared_lock", "shared_lock_alone", "shared_queue")
+    return [Goal(peer, workload, PER_TASK_US, **goal) for workload in workloads]
+
+
 GOALS = [
     Goal("rankpool", "map_tiny", PER_TASK_NS, 3.5),
     Goal("rankpool", "map_tiny_fn", PER_TASK_NS, than="raw_d2", than_workload="map_tiny"),
@@ -78,6 +83,10 @@ GOALS = [
     *efficiencies("rankpool_nodes", bound=0.97),
     Goal("rankpool_nodes", "payload_1MB", SPEED, than="raw_d2"),
     *efficiencies("rankpool_8_on_2", bound=0.95),
+    *sharing("rankpool", than="mp"),
+    *sharing("rankpool", than="mp.Manager", times=0.05),
+    *sharing("rankpool_mpirun", than="mp"),
+    *sharing("rankpool_2_nodes", than="raw_n2_1worker_d2", than_workload="apply_latency", times=2),
 ]
 
 

@@ -261,6 +261,18 @@ class RANKPOOL_API BinaryMismatch : public detail::PoolError {
   using PoolError::PoolError;
 };
 
+/// Waiting for a lock would never end, since this task or thread holds it itself. Python: none; there it hangs.
+class RANKPOOL_API Deadlock : public detail::PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// An item was put into a queue that is closed. Mirrors `queue.ShutDown`.
+class RANKPOOL_API QueueClosed : public detail::PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
 /// A closure or an argument holds a pointer, which means nothing in another process. Python: none; there pickle
 /// refuses what it can't send.
 class RANKPOOL_API PointerCapture : public detail::PoolError {

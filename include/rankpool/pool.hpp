@@ -22,6 +22,7 @@
 #include <rankpool/options.hpp>
 #include <rankpool/outcome.hpp>
 #include <rankpool/pool_futures.hpp>
+#include <rankpool/pool_shared.hpp>
 #include <rankpool/pool_streams.hpp>
 
 namespace boost::mpi {
@@ -33,7 +34,8 @@ namespace rankpool {
 /// Runs functions in other processes, on all cores of a machine or of a cluster. `run()` makes one, or Pool::open.
 ///
 /// Calls that block are written here, those that give futures (`map_async`, ...) in pool_futures.hpp, those that give
-/// streams (`imap`, ...) in pool_streams.hpp.
+/// streams (`imap`, ...) in pool_streams.hpp, those that make shared objects (`value`, `lock`, `queue`, ...) in
+/// pool_shared.hpp.
 ///
 /// Calls block until their tasks have ended, except those that give a Future or a stream; all may be made from any
 /// thread, several at once; not inside a task. Blocking ones throw std::logic_error in a callback of a future. Moving
@@ -50,7 +52,7 @@ namespace rankpool {
 /// - std::invalid_argument for an option that makes no sense, std::logic_error inside a task;
 /// - PointerCapture or BinaryMismatch for a callable that can't be sent;
 /// - what the given range, or the serialization of an argument, throws.
-class Pool : public PoolFutures, public PoolStreams {
+class Pool : public PoolFutures, public PoolStreams, public PoolShared {
  public:
   /// For the library and for tests: a pool in front of `core`.
   explicit Pool(std::shared_ptr<detail::PoolCore> core) : core_(std::move(core)) {}
@@ -276,6 +278,7 @@ class Pool : public PoolFutures, public PoolStreams {
 
  private:
   friend PoolFutures;
+  friend PoolShared;
   friend PoolStreams;
 
   detail::PoolCore& core() const {
@@ -306,6 +309,7 @@ class Pool : public PoolFutures, public PoolStreams {
 };
 
 inline detail::PoolCore& PoolFutures::core() const { return static_cast<const Pool&>(*this).core(); }
+inline detail::PoolCore& PoolShared::core() const { return static_cast<const Pool&>(*this).core(); }
 inline detail::PoolCore& PoolStreams::core() const { return static_cast<const Pool&>(*this).core(); }
 
 }  // namespace rankpool

@@ -13,5 +13,8 @@
 #include <rankpool/result_stream.hpp>           // IWYU pragma: export
 #include <rankpool/run.hpp>                     // IWYU pragma: export
 #include <rankpool/serialization.hpp>           // IWYU pragma: export
+#include <rankpool/shared_locks.hpp>            // IWYU pragma: export
+#include <rankpool/shared_queue.hpp>            // IWYU pragma: export
+#include <rankpool/shared_value.hpp>            // IWYU pragma: export
 #include <rankpool/this_task.hpp>               // IWYU pragma: export
 #include <rankpool/waiting.hpp>                 // IWYU pragma: export

@@ -12,7 +12,7 @@
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f35;  // "rankpoo5": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f36;  // "rankpoo6": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -26,8 +26,12 @@ std::uint64_t last_words_offset(std::uint64_t slots) {
   return round_up(slots_offset() + slots * sizeof(ExecutorSlot), page);
 }
 
-std::uint64_t outboxes_offset(std::uint64_t slots) {
+std::uint64_t mailboxes_offset(std::uint64_t slots) {
   return round_up(last_words_offset(slots) + slots * sizeof(LastWords), page);
+}
+
+std::uint64_t outboxes_offset(std::uint64_t slots) {
+  return round_up(mailboxes_offset(slots) + slots * sizeof(Mailbox), page);
 }
 
 // Pages of its own.
@@ -76,6 +80,7 @@ Channel::Channel(const Config& config)
     slot->rank = config.slot_ranks[i];
     slot->member = config.slot_members[i];
     new (last_words_ + i) LastWords;
+    new (mailboxes_ + i) Mailbox;
     new (roll_ + i) RollEntry;
   }
   learn_facts();
@@ -96,6 +101,7 @@ void Channel::find_parts() {
   slot_count_ = header_->slots;
   member_count_ = header_->members;
   last_words_ = reinterpret_cast<LastWords*>(memory_.base() + last_words_offset(slot_count_));
+  mailboxes_ = reinterpret_cast<Mailbox*>(memory_.base() + mailboxes_offset(slot_count_));
   roll_ = reinterpret_cast<RollEntry*>(memory_.base() + roll_offset(slot_count_));
   outboxes_ = outboxes_offset(slot_count_);
   arena_begin_ = end_of_roll(slot_count_);
@@ -125,6 +131,11 @@ void Channel::note_for_leader() noexcept {
   if (header_->attention.load(std::memory_order_seq_cst) == 0) {
     header_->attention.store(1, std::memory_order_seq_cst);
   }
+}
+
+void Channel::ring_far() noexcept {
+  header_->far_rung.store(1, std::memory_order_seq_cst);
+  ring_leader();
 }
 
 void Channel::ring_leader() noexcept {

@@ -3,6 +3,8 @@
 //   leader   posts lots in `lots`, sets their bit in `open_lots`, wakes executors that sleep
 //   executor claims a chunk by one compare-exchange on the lot's claim word, runs it, puts records in its outbox,
 //            sets its bit in `ready` and rings the leader when the leader may have something to do
+//   executor works on the shared objects of its pool, in the memory of the master's node; elsewhere, and for what only
+//            the master can do, it puts a question in its mailbox and sets its bit in `mail`
 //   zygote   writes an executor's pid and exit status, keeps the roll of its executors, which they can't see, names
 //            the modules of its crash, and sets its bit in `exited`
 //
@@ -20,6 +22,7 @@
 #include <rankpool/detail/code_address.hpp>
 
 #include "host/last_words.hpp"
+#include "host/mailbox.hpp"
 #include "host/progress.hpp"
 #include "host/shared_memory.hpp"
 #include "support/futex.hpp"
@@ -225,6 +228,7 @@ struct ExecutorSettings {
   std::uint64_t memory_limit = 0;         ///< bytes an executor may allocate; 0: no limit
   std::uint64_t initializer = 0;          ///< offset of a CallHeader; 0: none
   std::uint64_t seed = 0;                 ///< of the tasks' random numbers
+  std::uint64_t pool = 0;                 ///< names it to shared objects
   std::uint32_t threads_per_task = 1;
   std::uint32_t cpus = 1;  ///< CPUs of the mask; to judge whether spinning pays
   std::array<std::uint64_t, 16> cpu_mask{};
@@ -246,9 +250,17 @@ struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as 
   alignas(cache_line) AtomicSet ready;     ///< outboxes with something new
   AtomicSet exited;                        ///< slots whose state a zygote changed
   AtomicSet asking;                        ///< slots that want a block
+  AtomicSet mail;                          ///< slots whose mailbox waits for the leader
+  std::atomic<std::uint32_t> far_rung{0};  ///< 1: one that uses shared objects, not from here, was rung
   alignas(cache_line) AtomicSet sleepers;  ///< executors asleep for lack of work
+  AtomicSet blocked;                       ///< executors asleep in a task, which waits for others
   AtomicSet spinners;                      ///< executors about to fall asleep, that look for work until then
   alignas(cache_line) std::atomic<std::uint64_t> open_lots{0};
+  /// Executors that want a CPU, as far as can be told.
+  [[nodiscard]] std::uint32_t awake() const noexcept { return slots - sleepers.size(slots) - blocked.size(slots); }
+
+  /// Offset of the table of those who use shared objects; 0 where there are none, or not here.
+  std::atomic<std::uint64_t> participants{0};
   std::atomic<std::int32_t> leader_cpu{-1};  ///< where it was when it last put up a lot
   std::array<LotSlot, max_lots> lots{};
   alignas(cache_line) std::array<support::Bell, max_members> member_bells{};
@@ -284,6 +296,7 @@ class Channel {
   /// What the slot's executor leaves behind; not on the pages that are read while tasks run.
   LastWords& last_words(std::uint32_t slot) { return last_words_[slot]; }
   RollEntry& roll(std::uint32_t slot) { return roll_[slot]; }
+  Mailbox& mailbox(std::uint32_t slot) { return mailboxes_[slot]; }
   /// What this process forks from now on has no roll.
   void keep_roll_from_children() noexcept;
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
@@ -296,6 +309,8 @@ class Channel {
   void ring_leader() noexcept;
   /// The same without waking it: it looks when it next wakes.
   void note_for_leader() noexcept;
+  /// One that uses shared objects, not from here, may go on.
+  void ring_far() noexcept;
 
  private:
   struct Place {
@@ -310,6 +325,7 @@ class Channel {
   ChannelHeader* header_ = nullptr;
   ExecutorSlot* slots_ = nullptr;
   LastWords* last_words_ = nullptr;
+  Mailbox* mailboxes_ = nullptr;
   RollEntry* roll_ = nullptr;
   std::uint64_t outboxes_ = 0;
   std::uint64_t arena_begin_ = 0;

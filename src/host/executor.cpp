@@ -12,7 +12,9 @@
 #include <rankpool/errors.hpp>
 
 #include "host/crash_handler.hpp"
+#include "host/executor_objects.hpp"
 #include "host/stderr_tail.hpp"
+#include "shared/access.hpp"
 #include "support/spin.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
@@ -119,6 +121,7 @@ void Executor::run_claimed() {
     run_chunk(load(chunk.call, image));
   } catch (...) {
     // What lacks may be what other chunks have left here. If there were none, the next executor would lack it too.
+    shared::end_task();
     if (has_run_) results_.make_way_if_full();
     fail_chunk(chunk);
     results_.make_way_if_full();
@@ -152,6 +155,7 @@ void Executor::run_chunk(LoadedCall& call) {
   const auto start = Clock::now();
   call.run(work);
   const auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
+  shared::end_task();
   results_.end(elapsed.count());
   call.timer.record(chunk.count, elapsed.count());
   if (elapsed > worth_a_turn) claimer_.take_turns();
@@ -228,8 +232,7 @@ bool Executor::look_for_work() {
   auto& header = channel_.header();
   const auto deadline = Clock::now() + spin_time;
   do {
-    const std::uint32_t awake = header.slots - header.sleepers.size(header.slots) +
-                                (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
+    const std::uint32_t awake = header.awake() + (header.sleeping.load(std::memory_order_relaxed) == 0 ? 1 : 0);
     if (awake > header.settings.cpus) return false;
     const std::int32_t cpu = sched_getcpu();
     if (cpu >= 0 && cpu == header.leader_cpu.load(std::memory_order_relaxed)) return false;  // it waits for us to sleep
@@ -246,6 +249,8 @@ void executor_main(Channel& channel, std::uint32_t slot) {
   task::mark_executor();
   keep_stderr(channel, slot);
   dump_crashes_to(channel.last_words(slot).crash);
+  ExecutorObjects objects(channel, slot);
+  shared::become_executor_of(channel.header().settings.pool, objects);
   Executor(channel, slot).serve();
 }
 

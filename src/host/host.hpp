@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "host/lot.hpp"
@@ -58,6 +59,19 @@ class Host {
   [[nodiscard]] virtual bool has_work_left() = 0;
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
+
+  /// All memory that at() gives, and offsets in it.
+  [[nodiscard]] virtual std::span<std::byte> memory() { return {}; }
+  /// The host's executors find the participants in shared objects there from now on.
+  virtual void show_participants(std::uint64_t /*table*/) {}
+  /// Whether the slot's executor has ended, by looking at its process.
+  [[nodiscard]] virtual bool executor_is_gone(std::uint32_t /*slot*/) { return false; }
+  /// It does what no executor does: to be killed.
+  virtual void distrust_executor(std::uint32_t /*slot*/) {}
+  /// One that waits for a shared object, in another process than the host's executors, may go on; from any thread.
+  virtual void ring_far() noexcept { ring(); }
+  /// An answer to a question that is not open any more is dropped.
+  virtual void answer(std::uint32_t /*slot*/, std::uint64_t /*number*/, detail::Bytes /*bytes*/) {}
 
   /// Gives the node up: starts no task any more and kills every executor. When they are gone, and all that ran has been
   /// reported, poll() tells the listener that the host is broken; the tasks it has not reported by then never started.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <iterator>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -145,7 +147,10 @@ void InlineHost::stop_call(CallId call) {
 }
 
 std::uint64_t InlineHost::allocate(std::size_t bytes) {
-  auto block = std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(bytes, 1));
+  Block block(static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes, 1), page, std::nothrow)));
+  if (!block) {
+    throw std::system_error(ENOMEM, std::generic_category(), "rankpool: no " + std::to_string(bytes) + " bytes");
+  }
   const auto address = reinterpret_cast<std::uintptr_t>(block.get());
   blocks_.emplace(address, std::move(block));
   return address;

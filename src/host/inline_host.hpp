@@ -5,9 +5,11 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -38,11 +40,17 @@ class InlineHost final : public Host {
   [[nodiscard]] bool has_idle_cpu() override { return false; }
   [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override;
+  [[nodiscard]] std::span<std::byte> memory() override { return {static_cast<std::byte*>(nullptr), SIZE_MAX}; }
   void break_down(const std::string&) override {}  // it leads no node, and can't lose one
   void shut_down() override {}
   void kill() override;
 
  private:
+  static constexpr std::align_val_t page{4096};
+  struct Free {
+    void operator()(std::byte* memory) const noexcept { ::operator delete(memory, page); }
+  };
+  using Block = std::unique_ptr<std::byte, Free>;
   class Call;
   class Results;
   struct Event;
@@ -57,7 +65,7 @@ class InlineHost final : public Host {
   std::string host_name_;
   task::Workplace workplace_;
   std::optional<CallImage> initializer_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<std::byte[]>> blocks_;  ///< by address
+  std::unordered_map<std::uint64_t, Block> blocks_;  ///< by address
 
   mutable std::mutex mutex_;  ///< for what follows: wait() works on it while others post
   std::condition_variable work_;

@@ -74,6 +74,13 @@ struct RankLoss {
   int pid = 0;
 };
 
+/// An executor's question to the master: what bytes these are is between those two.
+struct Question {
+  std::uint32_t slot = 0;
+  std::uint64_t number = 0;  ///< of the host's questions
+  detail::Bytes bytes;
+};
+
 /// Receives what happened on a host; called from Host::poll(), in its thread. Spans live for the call only.
 class HostListener {
  public:
@@ -101,6 +108,12 @@ class HostListener {
   virtual void on_executors(std::uint32_t count, const std::string& why) = 0;
   /// A rank that shares the node was killed, and its executors with it; `executors` are left.
   virtual void on_rank_lost(const RankLoss& loss, std::uint32_t executors) = 0;
+  /// To be answered by Host::answer(), now or later, unless the executor's end is told before.
+  virtual void on_question(const Question& question) = 0;
+  /// The slot's executor is dead; the next one has not been started.
+  virtual void on_executor_gone(std::uint32_t slot) = 0;
+  /// Those who wait for shared objects elsewhere than in the host's executors are to look.
+  virtual void on_far_rung() = 0;
   /// No executor can serve any more: `reason` is for the user.
   virtual void on_broken(const std::string& reason) = 0;
 };

@@ -12,6 +12,7 @@
 
 #include "host/lot.hpp"
 #include "host/surroundings.hpp"
+#include "shared/access.hpp"
 #include "task/exception_image.hpp"
 
 namespace rankpool::host {
@@ -53,6 +54,7 @@ void OutboxWriter::end(std::int64_t nanoseconds) {
 }
 
 void OutboxWriter::fail() {
+  shared::end_task();
   {
     const auto image = task::capture_current_exception();
     fail_with({image.data(), image.size()});
@@ -61,6 +63,7 @@ void OutboxWriter::fail() {
 }
 
 void OutboxWriter::fail_encoding() {
+  shared::end_task();
   {
     const auto image = task::capture_encoding_failure();
     fail_with({image.data(), image.size()});

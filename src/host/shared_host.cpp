@@ -134,6 +134,11 @@ void SharedHost::listen(HostListener& listener) {
   const std::uint32_t slots = channel_.slots();
   header.asking.drain(slots, [&](std::uint32_t slot) { grant_block(slot); });
   header.ready.drain(slots, [&](std::uint32_t slot) { drain(slot, listener); });
+  header.mail.drain(slots, [&](std::uint32_t slot) { look_at_mail(slot, listener); });
+  if (header.far_rung.load(std::memory_order_seq_cst) != 0) {
+    header.far_rung.exchange(0, std::memory_order_seq_cst);
+    listener.on_far_rung();
+  }
   header.exited.drain(slots, [&](std::uint32_t slot) { look_at(slot, listener); });
 }
 
@@ -150,6 +155,7 @@ void SharedHost::wait(std::chrono::nanoseconds timeout) {
 
 void SharedHost::doze(std::chrono::nanoseconds timeout) {
   auto& header = channel_.header();
+  if (life_ == Life::ended) header.attention.store(0, std::memory_order_seq_cst);  // there is no poll() that would
   const std::uint32_t rings = header.bell.rings.load(std::memory_order_seq_cst);
   header.sleeping.store(1, std::memory_order_seq_cst);
   if (!is_called()) {
@@ -171,13 +177,13 @@ bool SharedHost::is_glance_due() {
 // Only while there is a CPU that no executor wants.
 bool SharedHost::spinning_pays() {
   auto& header = channel_.header();
-  return channel_.slots() - header.sleepers.size(channel_.slots()) + 1 <= header.settings.cpus;
+  return header.awake() + 1 <= header.settings.cpus;
 }
 
 bool SharedHost::has_idle_cpu() {
   auto& header = channel_.header();
   const std::uint32_t slots = channel_.slots();
-  const bool any_idle = slots == 0 || header.spinners.size(slots) + header.sleepers.size(slots) != 0;
+  const bool any_idle = slots == 0 || header.awake() - header.spinners.size(slots) < slots;
   return any_idle && spinning_pays();
 }
 

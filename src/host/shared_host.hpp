@@ -72,6 +72,12 @@ class SharedHost final : public Host {
     return channel_.header().open_lots.load(std::memory_order_relaxed) != 0;
   }
   void ring() noexcept override { channel_.ring_leader(); }
+  [[nodiscard]] std::span<std::byte> memory() override { return {channel_.at(0), channel_.memory().size()}; }
+  void show_participants(std::uint64_t table) override { channel_.header().participants.store(table); }
+  [[nodiscard]] bool executor_is_gone(std::uint32_t slot) override;
+  void ring_far() noexcept override { channel_.ring_far(); }
+  void distrust_executor(std::uint32_t slot) override { disbelieve(slot); }
+  void answer(std::uint32_t slot, std::uint64_t number, detail::Bytes bytes) override;
   void break_down(const std::string& reason) override;
   void shut_down() override;
   void kill() override;
@@ -111,6 +117,14 @@ class SharedHost final : public Host {
     LentBlock block;
   };
 
+  /// A question that comes or is open, and an answer that goes.
+  struct Correspondence {
+    std::vector<std::byte> question;
+    std::uint64_t number = 0;  ///< of the open question; 0: none is
+    std::vector<std::byte> answer;
+    std::size_t sent = 0;  ///< of the answer
+  };
+
   /// What the leader knows of an executor; the channel's word for it may be overwritten by a task.
   struct Executor {
     std::uint32_t member = 0;  ///< as in ExecutorSlot
@@ -124,6 +138,7 @@ class SharedHost final : public Host {
     std::uint32_t early_deaths = 0;  ///< in a row, before it served
     std::string missing_because;     ///< why it could not be started; empty: it serves, or soon will
     std::optional<Expiry> expiry;
+    Correspondence mail;
   };
 
   /// Tasks of a lot may have gone to the grave with an executor.
@@ -150,6 +165,11 @@ class SharedHost final : public Host {
   void lend_again_or_release(std::uint32_t slot, const LentBlock& block);
   [[nodiscard]] bool spinning_pays();
   [[nodiscard]] bool is_called() { return channel_.header().attention.load(std::memory_order_seq_cst) != 0; }
+
+  // Questions of executors (shared_host_mail.cpp).
+  void look_at_mail(std::uint32_t slot, HostListener& listener);
+  void send_answer(std::uint32_t slot);
+  void dismiss_question(std::uint32_t slot);
 
   // Tasks of limited time (shared_host_limits.cpp).
   void watch_tasks();
@@ -223,6 +243,7 @@ class SharedHost final : public Host {
   support::Spinner spinner_;
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
+  std::uint64_t questions_ = 0;
   std::uint32_t present_;  ///< executors, as last reported
   /// What still holds results when the host is gone finds it gone.
   std::shared_ptr<SharedHost> self_{this, [](SharedHost*) {}};

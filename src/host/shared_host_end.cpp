@@ -84,6 +84,7 @@ void SharedHost::wait_until_vacant(Ending ending) {
       executors_[slot].head = executor.tail.load(std::memory_order_seq_cst);
       executor.head.store(executors_[slot].head, std::memory_order_seq_cst);
       if (header.asking.erase(slot)) executor.granted.store(ExecutorSlot::no_block, std::memory_order_seq_cst);
+      if (header.mail.erase(slot)) dismiss_question(slot);
       executor.bell.ring();
       if (ending == Ending::by_force && Clock::now() > give_up_ranks) kill_directly(slot);
     }

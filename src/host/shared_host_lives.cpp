@@ -83,6 +83,7 @@ void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
   const int wait_status = channel_.slot(slot).wait_status.load();
   executors_[slot].early_deaths = served ? 0 : executors_[slot].early_deaths + 1;
   clear_slot(slot);
+  listener.on_executor_gone(slot);
   if (life_ != Life::running || channel_.header().phase.load() != Phase::open) return;
   board_.wake_executors();  // it may have been woken for a task that it never took
   start_anew(slot, wait_status, listener);
@@ -90,7 +91,9 @@ void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
 
 void SharedHost::clear_slot(std::uint32_t slot) {
   ChannelHeader& header = channel_.header();
-  for (AtomicSet* set : {&header.sleepers, &header.spinners, &header.asking, &header.ready}) set->erase(slot);
+  for (AtomicSet* set :
+       {&header.sleepers, &header.blocked, &header.spinners, &header.asking, &header.mail, &header.ready})
+    set->erase(slot);
   Executor& known = executors_[slot];
   note_gone(slot);
   for (const LentBlock& block : known.lent) arena_.release(block.offset);
@@ -101,8 +104,10 @@ void SharedHost::clear_slot(std::uint32_t slot) {
            .answered = place.asks.load(),
            .early_deaths = known.early_deaths,
            .missing_because = std::move(known.missing_because),
-           .expiry = {}};
+           .expiry = {},
+           .mail = {}};
   watch_.pass_over(slot);
+  channel_.mailbox(slot).turn.store(Mailbox::Turn::nothing);
   place.vacate();
 }
 

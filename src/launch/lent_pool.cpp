@@ -60,6 +60,10 @@ void LentPool::cancel_pending() {
   do_at_home([](auto& pool) { pool.cancel_pending(); });
 }
 
+detail::SharedHandle LentPool::make_object(const detail::SharedSpec& spec) {
+  return pool_for("making a shared object")->make_object(spec);
+}
+
 void LentPool::check_may_wait() const {
   do_at_home([](auto& pool) { pool.check_may_wait(); });
 }

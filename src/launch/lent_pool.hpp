@@ -24,6 +24,7 @@ class LentPool : public detail::PoolCore {
   void join() override;
   void terminate() override;
   void cancel_pending() override;
+  detail::SharedHandle make_object(const detail::SharedSpec& spec) override;
   void check_may_wait() const override;
   [[nodiscard]] bool delivers_here() const noexcept override;
   [[nodiscard]] int processes() const override;

@@ -98,6 +98,7 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   executors.max_tasks_per_child = settings.max_tasks_per_child;
   executors.memory_limit = settings.memory_limit;
   executors.seed = settings.seed;
+  executors.pool = settings.pool;
   executors.threads_per_task = static_cast<std::uint32_t>(std::max<std::uint64_t>(settings.threads_per_task, 1));
   executors.cpus = std::max<std::uint32_t>(count_cpus(node.cpus), 1);
   if (node.cpus.size() <= executors.cpu_mask.size()) std::ranges::copy(node.cpus, executors.cpu_mask.begin());

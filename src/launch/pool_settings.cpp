@@ -1,6 +1,7 @@
 #include "launch/pool_settings.hpp"
 
 #include <limits>
+#include <random>
 #include <stdexcept>
 
 #include <rankpool/serialization.hpp>
@@ -64,7 +65,7 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
 /// Fields in the order in which they travel; the same for both archives.
 template <class Archive>
 void transfer(Archive& archive, PoolSettings& s) {
-  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.memory_limit& s.seed& s
+  archive& s.error& s.name& s.processes& s.threads_per_task& s.max_tasks_per_child& s.memory_limit& s.seed& s.pool& s
       .test_nodes& s.channel_bytes& s.inline_tasks;
   bool has_initializer = s.initializer.has_value();
   archive& has_initializer;
@@ -79,6 +80,12 @@ void transfer(Archive& archive, PoolSettings& s) {
 }
 
 }  // namespace
+
+std::uint64_t new_pool_number() {
+  constexpr std::uint64_t no_address = std::uint64_t{1} << 63U;
+  std::random_device entropy;
+  return no_address | std::uint64_t{entropy()} << 31U | entropy();
+}
 
 PoolSettings merge(const PoolOptions& options, const char* const* environment) noexcept {
   try {

@@ -23,6 +23,7 @@ struct PoolSettings {
   std::uint64_t memory_limit = 0;  ///< bytes an executor may allocate; 0: no limit
   std::uint64_t chunksize = 0;
   std::uint64_t seed = 0;
+  std::uint64_t pool = 0;  ///< a number of its own, which names it to shared objects
   std::uint64_t test_nodes = 0;
   std::uint64_t channel_bytes = 0;  ///< address space of a node's channel; 0: by the machine's memory
   Schedule schedule = Schedule::automatic;
@@ -36,6 +37,9 @@ struct PoolSettings {
 
 /// Options of the program beat the environment. What is wrong with either ends up in `error`.
 PoolSettings merge(const PoolOptions& options, const char* const* environment) noexcept;
+
+/// @returns a number that no other pool of this run, or of another, is likely to have; no address has it.
+std::uint64_t new_pool_number();
 
 /// The part that other ranks need, as bytes.
 std::vector<std::byte> encode(const PoolSettings& settings);

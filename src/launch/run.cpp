@@ -92,6 +92,7 @@ int call_master(const std::shared_ptr<detail::PoolCore>& core, const std::functi
 /// What the program wants, and what is to be said of how it was started.
 PoolSettings settings_of(const PoolOptions& options) {
   PoolSettings settings = launch::merge(options, environ);
+  settings.pool = launch::new_pool_number();
   const std::string warning = ProcessZygote::instance().take_warning();
   if (!warning.empty() && !settings.inline_tasks) settings.warnings.push_back(warning);
   return settings;

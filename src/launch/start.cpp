@@ -54,6 +54,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
                                      std::optional<master::OnlyThread> only_thread) {
   master::EngineOptions options;
   options.name = settings.name;
+  options.pool = settings.pool;
   options.chunksize = settings.chunksize;
   options.memory_limit = settings.memory_limit;
   options.log = settings.log;

@@ -39,7 +39,8 @@ Engine::Engine(EngineOptions options, std::unique_ptr<host::Host> local, std::ui
       remote_(nodes.begin(), nodes.end()),
       transport_(std::move(transport)),
       processes_(local_executors),
-      memory_(std::make_unique<Memory>(*this)) {
+      memory_(std::make_unique<Memory>(*this)),
+      objects_(make_objects()) {
   if (transport_) outbox_.emplace(*transport_);
   scheduler_.add_host(local_host, local_executors);
   hosts_.add(local_executors);
@@ -63,7 +64,9 @@ std::shared_ptr<Engine> Engine::make(EngineOptions options, std::unique_ptr<host
   };
   auto engine =
       std::make_unique<Engine>(std::move(options), std::move(local), local_executors, std::move(transport), nodes);
-  return {engine.release(), end};
+  std::shared_ptr<Engine> owner(engine.release(), end);
+  shared::add_pool(owner->options_.pool, owner);
+  return owner;
 }
 
 Engine::~Engine() {
@@ -110,9 +113,19 @@ void Engine::join() {
   // Callbacks of other threads' driving are waited for too.
   const auto is_quiet = [this] { return calls_.empty() && ended_.empty() && seat_.driving() != Driving::calling_back; };
   drive_until(lock, is_quiet, std::nullopt);
+  wake_driver(lock);
   stop_hosts(wire::StopMode::finish);
   lock.unlock();
   stop_background();
+}
+
+/// A driver that sleeps uses the host without the lock. (One that is in a callback doesn't, and may be for long.)
+void Engine::wake_driver(Lock& lock) {
+  while (seat_.driving() == Driving::sleeping && !seat_.is_mine()) {
+    local_->ring();
+    seat_.wait(
+        lock, [this] { return seat_.driving() != Driving::sleeping; }, Clock::now() + 10ms);
+  }
 }
 
 void Engine::terminate() {
@@ -122,12 +135,7 @@ void Engine::terminate() {
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   for (const auto& [id, call] : calls_) ask_to_stop(call);
   fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
-  // A driver that sleeps uses the host without the lock. (One that is in a callback doesn't, and may be for long.)
-  while (seat_.driving() == Driving::sleeping && !seat_.is_mine()) {
-    local_->ring();
-    seat_.wait(
-        lock, [this] { return seat_.driving() != Driving::sleeping; }, Clock::now() + 10ms);
-  }
+  wake_driver(lock);
   try {
     stop_hosts(wire::StopMode::kill);
   } catch (...) {
@@ -169,6 +177,7 @@ void Engine::await_leaders() {
 
 void Engine::stop_hosts(wire::StopMode mode) {
   if (std::exchange(hosts_stopped_, true)) return;
+  objects_.forget_questions();
   if (transport_) {
     for (const RemoteNode& node : remote_) outbox_->add(node.leader, wire::Stop{mode});
     outbox_->flush();

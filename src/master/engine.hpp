@@ -40,17 +40,21 @@
 #include "master/host_book.hpp"
 #include "master/options.hpp"
 #include "master/seat.hpp"
+#include "master/shared_objects.hpp"
 #include "scheduler/scheduler.hpp"
+#include "shared/access.hpp"
+#include "shared/holdings.hpp"
 #include "support/interval.hpp"
 #include "support/node_recycler.hpp"
 #include "support/process_watch.hpp"
+#include "task/this_task.hpp"
 #include "transport/backoff.hpp"
 #include "transport/outbox.hpp"
 #include "transport/transport.hpp"
 
 namespace rankpool::master {
 
-class Engine final : public detail::PoolCore, public detail::AsyncCore {
+class Engine final : public detail::PoolCore, public detail::AsyncCore, public shared::Access {
  public:
   /// `transport` is null when there are no other nodes. The last owner may be a callback, of which the engine's own
   /// thread is to leave first: then another thread ends the pool.
@@ -73,6 +77,9 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void join() override;
   void terminate() override;
   void cancel_pending() override;
+  detail::SharedHandle make_object(const detail::SharedSpec& spec) override;
+  detail::SharedReply perform(const detail::SharedRequest& request) override;
+  void destroy(const detail::SharedHandle& object) override;
   void check_may_wait() const override { check_blocking(); }
   [[nodiscard]] bool delivers_here() const noexcept override { return seat_.driving_here() == Driving::polling; }
   [[nodiscard]] int processes() const override { return static_cast<int>(processes_); }
@@ -84,6 +91,9 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   using Driving = Seat::Driving;
   using Clock = std::chrono::steady_clock;
   using Calls = std::pmr::unordered_map<host::CallId, Call>;
+  struct Place;
+  class Places;
+  class Wait;
   class Memory;        // channel memory under the engine's mutex
   class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
@@ -136,7 +146,18 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   void wake_background();
   void stop_background();
 
+  // Shared objects (engine_shared.cpp).
+  SharedObjects make_objects();
+  shared::ParticipantId id_at(Place& place);
+  void await_end(Lock& lock, shared::Operation& operation, std::size_t depth);
+  void await_ring(Lock& lock, const shared::Operation& operation, std::uint32_t seen, std::size_t depth);
+  void end_inline_task();
+  void release_destroyed();
+  void question(scheduler::HostId host, const host::Question& question);
+  void send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64_t number, detail::Bytes bytes);
+
   // Life (engine.cpp).
+  void wake_driver(Lock& lock);
   void await_leaders();
   void stop_hosts(wire::StopMode mode);
 
@@ -199,6 +220,9 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore {
   HostBook hosts_;
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;
+  SharedObjects objects_;
+  std::uint32_t waits_ = 0;                         ///< of threads of the master for shared objects
+  shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;
   Calls calls_{&nodes_};
   std::uint64_t handles_ = 0;                              ///< calls that nobody waits for

@@ -11,6 +11,7 @@ void Engine::dispatch() {
     std::visit([this](const auto& what) { carry_out(what); }, *command);
   }
   if (outbox_) outbox_->flush();
+  release_destroyed();
 }
 
 void Engine::carry_out(const scheduler::RunLot& command) {

@@ -85,6 +85,7 @@ bool Engine::poll_hosts() {
     });
   }
   expire_calls();
+  objects_.end_late_waits();
   dispatch();
   return happened;
 }
@@ -131,6 +132,7 @@ void Engine::note_news() {
 void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   look_after_leaders();
   if (!deadlines_.empty()) deadline = std::min(deadline.value_or(Deadline::max()), deadlines_.begin()->first);
+  if (const auto late = objects_.next_deadline()) deadline = std::min(deadline.value_or(Deadline::max()), *late);
   auto time = std::chrono::nanoseconds::max();
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.

@@ -153,6 +153,7 @@ void Engine::host_broken(scheduler::HostId host, const std::string& reason, sche
   if (state_ == PoolState::broken || state_ == PoolState::terminated || hosts_.is_lost(host)) return;
   const bool served = hosts_.state(host) == HostBook::State::serving;
   hosts_.lose(host, reason);
+  if (host != local_host) objects_.lose_host(host);
   if (!hosts_.any_serves()) {
     return break_pool(remote_.empty() ? reason : "no node with executors is left: " + reason);
   }

@@ -21,6 +21,7 @@ struct OnlyThread {
 
 struct EngineOptions {
   std::string name = support::default_pool_name;
+  std::uint64_t pool = 0;       ///< names it to shared objects
   std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
   std::uint32_t max_attempts = 3;
   std::uint64_t memory_limit = 0;  ///< of an executor, in bytes; 0: none

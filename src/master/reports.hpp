@@ -17,10 +17,12 @@ class Engine::LocalReports final : public host::HostListener {
 
   void on_results(host::LotId lot, std::uint64_t first, std::uint64_t count, std::int64_t nanoseconds,
                   detail::Bytes encoded) override {
+    engine_.end_inline_task();
     engine_.results(local_host, lot, first, count, nanoseconds, encoded);
   }
   void on_task_failed(host::LotId lot, std::uint64_t task, std::int64_t nanoseconds, host::Place place,
                       detail::Bytes image) override {
+    engine_.end_inline_task();
     engine_.task_failed(local_host, lot, task, nanoseconds, place, image);
   }
   void on_task_died(host::LotId lot, std::uint64_t task, const task::DeathReport& report) override {
@@ -37,6 +39,9 @@ class Engine::LocalReports final : public host::HostListener {
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     engine_.rank_lost(local_host, loss, executors);
   }
+  void on_question(const host::Question& question) override { engine_.question(local_host, question); }
+  void on_executor_gone(std::uint32_t slot) override { engine_.objects_.bury_executor(local_host, slot); }
+  void on_far_rung() override { engine_.objects_.look_at_waiting(); }
   void on_broken(const std::string& reason) override {
     engine_.host_broken(local_host, reason, scheduler::Unreported::never_started);
   }
@@ -72,6 +77,8 @@ class Engine::RemoteReports {
   void operator()(const wire::TasksReturned& m) const { engine_.tasks_returned(host_, m.lot, m.first, m.count); }
   void operator()(const wire::Retracted& m) const { engine_.tasks_returned(host_, m.lot, 0, 0); }
   void operator()(const wire::Executors& m) const { engine_.executors(host_, m.count, m.why); }
+  void operator()(const wire::Question& m) const { engine_.question(host_, {m.slot, m.number, m.bytes}); }
+  void operator()(const wire::ExecutorGone& m) const { engine_.objects_.bury_executor(host_, m.slot); }
   void operator()(const wire::Stopped&) const {}
   void operator()(const wire::RankLost& m) const { engine_.rank_lost(host_, {m.rank, m.host, m.pid}, m.executors); }
   void operator()(const wire::Broken& m) const {

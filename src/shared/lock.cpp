@@ -19,14 +19,39 @@ bool LockSection::try_acquire(bool recursive) {
 Acquired LockSection::acquire(bool recursive) {
   if (try_acquire(recursive)) return Acquired::now;
   if (owner() == section_.me()) return Acquired::mine_already;
+  queue_up();
+  return Acquired::waits;
+}
+
+void LockSection::queue_up() {
   section_.enqueue();
   section_.commit();
-  return Acquired::waits;
 }
 
 bool LockSection::release() {
   if (owner() != section_.me()) return false;
   if (--section_.field(depth_field) == 0) hand_over();
+  section_.commit();
+  return true;
+}
+
+std::uint64_t LockSection::release_fully() {
+  if (owner() != section_.me()) return 0;
+  const std::uint64_t depth = section_.field(depth_field);
+  hand_over();
+  section_.commit();
+  return depth;
+}
+
+void LockSection::set_depth(std::uint64_t depth) {
+  section_.field(depth_field) = depth;
+  section_.commit();
+}
+
+bool LockSection::abandon() {
+  if (owner() != section_.me()) return false;
+  section_.field(died_field) = 1;
+  hand_over();
   section_.commit();
   return true;
 }

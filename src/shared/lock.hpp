@@ -17,10 +17,18 @@ class LockSection {
   LockSection(Space& space, Object& object, ParticipantId me) : section_(space, object, me) {}
 
   Acquired acquire(bool recursive);
-  /// The same without queueing up. @returns whether I hold it now.
+  /// Queues up, also behind myself: for one who goes away again after a time.
+  void queue_up();
+  /// The same as acquire() without queueing up. @returns whether I hold it now.
   bool try_acquire(bool recursive);
   /// @returns false, changing nothing, where I don't hold it.
   bool release();
+  /// Lets go of it, however often I hold it. @returns how often; 0 where I don't.
+  std::uint64_t release_fully();
+  /// I hold it, and from now on so often.
+  void set_depth(std::uint64_t depth);
+  /// I hold it and can't say that what it guards is as it should be.
+  bool abandon();
   /// Takes it from the dead.
   void bury(ParticipantId dead);
 

@@ -11,39 +11,43 @@
 namespace rankpool::shared {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using namespace std::chrono_literals;
-
 constexpr std::uint32_t bits = 64;
-
-// What comes within this is worth more than the sleep and wake-up it saves.
-constexpr auto spin_time = 50us;
 
 constexpr std::uint64_t bit_of(ParticipantId id) { return std::uint64_t{1} << (id % bits); }
 
-/// Needs no section for one that has been let in, whom nobody counts any more. In this order: a bit whose participant
-/// waits for nothing, or for another object, means nobody.
-void leave_queue(Space& space, Object& object, ParticipantId id) {
-  space.participant(id).waits_for.store(0, std::memory_order_seq_cst);
-  object.waiters()[id / bits].fetch_and(~bit_of(id), std::memory_order_seq_cst);
-}
-
 }  // namespace
 
-void Space::create(std::byte* table, std::uint32_t participants) {
-  new (table) Header{participants};
-  for (std::uint32_t i = 1; i <= participants; ++i) new (table + i * sizeof(Participant)) Participant;
+void Space::create(std::byte* table, const Header& header) {
+  new (table) Header(header);
+  for (std::uint32_t i = 1; i <= header.participants; ++i) new (table + i * sizeof(Participant)) Participant;
 }
 
-Space::Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone)
-    : base_(memory.data()),
+Space::Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone, RingFar ring_far)
+    : base_(reinterpret_cast<std::uintptr_t>(memory.data())),
       size_(memory.size()),
-      table_(reinterpret_cast<Participant*>(base_ + table)),
-      participants_(reinterpret_cast<const Header*>(base_ + table)->participants),
-      is_gone_(std::move(is_gone)) {}
+      table_(reinterpret_cast<Participant*>(bytes_at(table))),
+      participants_(reinterpret_cast<const Header*>(table_)->participants),
+      near_(reinterpret_cast<const Header*>(table_)->near),
+      is_gone_(std::move(is_gone)),
+      ring_far_(std::move(ring_far)) {}
+
+void Space::ring(ParticipantId id) {
+  Participant& participant = table_[id];
+  if (id <= near_) return participant.ring();
+  participant.rings.fetch_add(1, std::memory_order_seq_cst);
+  if (ring_far_) ring_far_();
+}
+
+Object* Space::find(const detail::SharedHandle& handle) {
+  constexpr std::uint64_t alignment = alignof(Object);
+  const std::uint64_t offset = handle.place & ~detail::SharedHandle::mark;
+  if (handle.id == 0 || offset % alignment != 0 || !contains(offset, Object::bytes(participants_))) return nullptr;
+  Object& object = at(offset);
+  return object.id.load(std::memory_order_acquire) == handle.id ? &object : nullptr;
+}
 
 Object& Space::make(std::uint64_t offset, std::uint64_t id, Kind kind) {
-  auto* object = new (base_ + offset) Object;
+  auto* object = new (bytes_at(offset)) Object;
   for (std::uint32_t word = 0; word <= participants_ / bits; ++word) {
     new (object->waiters() + word) std::atomic<std::uint64_t>(0);
   }
@@ -149,8 +153,12 @@ void Section::admit(ParticipantId first, std::uint32_t group) {
 void Section::ring_admitted() {
   for_each_waiter([this](ParticipantId id, const WaitingPlace& place) {
     if (place.ticket >= state_.admitted_below[place.group]) return;
-    space_.participant(id).ring();
+    space_.ring(id);
   });
+}
+
+void Section::ring_all() {
+  for_each_waiter([this](ParticipantId id, const WaitingPlace&) { space_.ring(id); });
 }
 
 std::optional<WaitingPlace> Section::remove_dead(ParticipantId dead) {
@@ -165,32 +173,20 @@ void Section::use_admission() {
   uses_admission_ = true;
 }
 
-Waited wait(Space& space, Object& object, ParticipantId me, Deadline deadline) {
-  const Waited waited = wait_for_turn(space, object, me, deadline);
-  if (waited == Waited::admitted) leave_queue(space, object, me);
-  return waited;
+/// Needs no section for one that has been let in, whom nobody counts any more. In this order: a bit whose participant
+/// waits for nothing, or for another object, means nobody.
+void leave_queue(Space& space, Object& object, ParticipantId id) {
+  space.participant(id).waits_for.store(0, std::memory_order_seq_cst);
+  object.waiters()[id / bits].fetch_and(~bit_of(id), std::memory_order_seq_cst);
 }
 
-Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline deadline) {
-  Participant& mine = space.participant(me);
-  const auto spin_until = Clock::now() + spin_time;
-  for (;;) {
-    const std::uint32_t rings = mine.rings.load(std::memory_order_seq_cst);
-    const bool is_rung = support::spin_round([&] { return mine.rings.load(std::memory_order_relaxed) != rings; });
-    const auto now = Clock::now();
-    const bool late = deadline && now >= *deadline;
-    if (!is_rung && now < spin_until && !late) continue;
-    {
-      Section section(space, object, me);
-      if (section.is_admitted()) return Waited::admitted;
-      if (late) {
-        section.withdraw();
-        return Waited::late;
-      }
-    }
-    if (is_rung) continue;
-    mine.sleep(rings, deadline ? *deadline - now : std::chrono::nanoseconds::max());
-  }
+std::optional<Waited> look(Space& space, Object& object, ParticipantId me, bool late) {
+  Section section(space, object, me);
+  if (section.is_admitted()) return Waited::admitted;
+  const bool gone = object.id.load(std::memory_order_relaxed) == 0;
+  if (!gone && !late) return std::nullopt;
+  section.withdraw();
+  return gone ? Waited::gone : Waited::late;
 }
 
 }  // namespace rankpool::shared

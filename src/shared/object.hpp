@@ -20,6 +20,8 @@
 #include <optional>
 #include <span>
 
+#include <rankpool/detail/shared.hpp>
+
 #include "shared/participant.hpp"
 
 namespace rankpool::shared {
@@ -36,7 +38,7 @@ struct State {
   std::array<std::uint64_t, fields_of_state> fields{};
 };
 
-enum class Kind : std::uint32_t { lock, semaphore, condition, event, barrier, queue };
+using Kind = detail::SharedKind;
 
 /// Its waiters' bits follow it in memory, one for each participant.
 struct alignas(64) Object {  // NOLINT(clang-analyzer-optin.performance.Padding): what is written often has its lines
@@ -60,26 +62,31 @@ class Space {
   /// What stands at the beginning of the participants' table.
   struct Header {
     std::uint32_t participants;  ///< places in the table, which have numbers from 1
+    std::uint32_t near;          ///< the first of them: processes that sleep on their own place
   };
 
   static constexpr std::size_t bytes(std::uint32_t participants) {
     return sizeof(Participant) * (participants + std::size_t{1});
   }
   /// Makes the table in memory of bytes(participants), aligned to 64.
-  static void create(std::byte* table, std::uint32_t participants);
+  static void create(std::byte* table, const Header& header);
 
   /// Tells of a participant whether its process has ended, by looking at the process itself: the thread that would be
   /// told may be the one that asks. For the master alone, in one thread at a time.
   using IsGone = std::function<bool(ParticipantId)>;
+  /// Wakes who looks after those that are not near.
+  using RingFar = std::function<void()>;
 
-  /// `bytes` of memory at `base`. `table`: offset from there, as are objects.
-  Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone = {});
+  /// `table`: offset in the memory, as are objects.
+  Space(std::span<std::byte> memory, std::uint64_t table, IsGone is_gone = {}, RingFar ring_far = {});
 
   /// Whether these bytes are of this memory, whatever a task has made of the numbers.
   [[nodiscard]] bool contains(std::uint64_t offset, std::uint64_t bytes) const {
     return offset <= size_ && bytes <= size_ - offset;
   }
-  [[nodiscard]] std::byte* memory() const { return base_; }
+  [[nodiscard]] std::byte* bytes_at(std::uint64_t offset) const {
+    return reinterpret_cast<std::byte*>(base_ + offset);  // NOLINT(performance-no-int-to-ptr): the base may be 0
+  }
   [[nodiscard]] std::uint32_t participants() const { return participants_; }
   [[nodiscard]] Participant& participant(ParticipantId id) { return table_[id]; }
   /// Also of one that isn't a participant, which a task has written there.
@@ -87,9 +94,12 @@ class Space {
     return id != nobody && is_gone_ && (!is_participant(id) || is_gone_(id));
   }
   [[nodiscard]] bool is_participant(std::uint64_t id) const { return id != nobody && id <= participants_; }
-  [[nodiscard]] Object& at(std::uint64_t offset) { return *reinterpret_cast<Object*>(base_ + offset); }
+  void ring(ParticipantId id);
+  [[nodiscard]] Object& at(std::uint64_t offset) { return *reinterpret_cast<Object*>(bytes_at(offset)); }
+  /// The object of this name; null where there is none any more.
+  [[nodiscard]] Object* find(const detail::SharedHandle& handle);
   [[nodiscard]] std::uint64_t offset_of(const Object& object) const {
-    return static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&object) - base_);
+    return reinterpret_cast<std::uintptr_t>(&object) - base_;
   }
   /// Makes an object in memory of Object::bytes(participants()), aligned to 64.
   Object& make(std::uint64_t offset, std::uint64_t id, Kind kind);
@@ -98,11 +108,13 @@ class Space {
   [[nodiscard]] std::optional<WaitingPlace> place_of(const Object& object, ParticipantId id);
 
  private:
-  std::byte* base_;
+  std::uintptr_t base_;
   std::uint64_t size_;
   Participant* table_;
   std::uint32_t participants_;
+  std::uint32_t near_;
   IsGone is_gone_;
+  RingFar ring_far_;
 };
 
 /// The only way to an object's state: one participant at a time is in a section of an object. Others spin, for a
@@ -146,6 +158,8 @@ class Section {
   std::optional<WaitingPlace> remove_dead(ParticipantId dead);
   /// Rings those who are let in and may not have heard of it: who let them in has died.
   void ring_admitted();
+  /// Rings everyone who waits.
+  void ring_all();
 
  private:
   void enter();
@@ -163,14 +177,35 @@ class Section {
 };
 
 /// How waiting ended.
-enum class Waited : std::uint8_t { admitted, late };
+enum class Waited : std::uint8_t {
+  admitted,
+  late,
+  gone  ///< the object is no more
+};
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;  ///< none: for ever
 
-/// Waits until I am let in to the object, for which I was queued up, and leaves the queue.
-Waited wait(Space& space, Object& object, ParticipantId me, Deadline deadline);
-/// The same for one who is let in to do something: leaves the queue when that is done, by use_admission(). Until then
-/// it must not queue up elsewhere.
-Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline deadline);
+/// What one who waits does when it is rung, and when its time is over.
+/// @returns nothing while it is to go on waiting.
+std::optional<Waited> look(Space& space, Object& object, ParticipantId me, bool late);
+
+/// Waits until I am let in to the object, for which I was queued up, to do something there; leaves the queue when that
+/// is done, by use_admission(). Until then I must not queue up elsewhere.
+/// @param rest called with me, how often I had been rung, and the time I have: comes back when I am rung again, or
+/// when it likes.
+template <class Rest>
+Waited wait_for_turn(Space& space, Object& object, ParticipantId me, Deadline deadline, const Rest& rest) {
+  Participant& mine = space.participant(me);
+  for (;;) {
+    const std::uint32_t rings = mine.rings.load(std::memory_order_seq_cst);
+    const auto now = std::chrono::steady_clock::now();
+    const bool late = deadline && now >= *deadline;
+    if (const auto waited = look(space, object, me, late)) return *waited;
+    rest(mine, rings, deadline ? std::chrono::nanoseconds(*deadline - now) : std::chrono::nanoseconds::max());
+  }
+}
+
+/// Leaves the queue after having been let in.
+void leave_queue(Space& space, Object& object, ParticipantId id);
 
 }  // namespace rankpool::shared

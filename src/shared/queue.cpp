@@ -23,7 +23,7 @@ bool QueueSection::is_sound() {
 std::uint64_t QueueSection::move_to(std::uint64_t ring, std::uint64_t capacity) {
   if (!is_sound() || capacity <= this->capacity()) return ring;
   const std::uint64_t bytes = used();
-  read(section_.field(head_field), {space_.memory() + ring, bytes});
+  read(section_.field(head_field), {space_.bytes_at(ring), bytes});
   section_.field(head_field) = 0;
   section_.field(tail_field) = bytes;
   section_.field(capacity_field) = capacity;
@@ -38,13 +38,17 @@ bool QueueSection::has_place() {
 }
 
 Put QueueSection::put(Item item) {
+  const Put put = try_put(item);
+  if (put != Put::refused) return put;
+  section_.enqueue(putters);
+  section_.commit();
+  return Put::waits;
+}
+
+Put QueueSection::try_put(Item item) {
   if (!is_sound()) return Put::damaged;
   if (is_closed()) return Put::closed;
-  if (!has_place() || section_.first_waiting(putters) != nobody) {
-    section_.enqueue(putters);
-    section_.commit();
-    return Put::waits;
-  }
+  if (!has_place() || section_.first_waiting(putters) != nobody) return Put::refused;
   if (!has_room(item.size())) return Put::needs_room;
   append(item);
   section_.commit();
@@ -65,16 +69,21 @@ Put QueueSection::put_admitted(Item item) {
 }
 
 Got QueueSection::get(std::vector<std::byte>& item) {
+  const Got got = try_get(item);
+  if (got != Got::refused) return got;
+  section_.enqueue(getters);
+  section_.commit();
+  return Got::waits;
+}
+
+Got QueueSection::try_get(std::vector<std::byte>& item) {
   if (!is_sound()) return Got::damaged;
   if (size() > section_.field(promised_items_field) || (is_closed() && size() != 0)) {
     const Got got = take(item);
     if (got == Got::item) section_.commit();
     return got;
   }
-  if (is_closed()) return Got::closed;
-  section_.enqueue(getters);
-  section_.commit();
-  return Got::waits;
+  return is_closed() ? Got::closed : Got::refused;
 }
 
 Got QueueSection::get_admitted(std::vector<std::byte>& item) {
@@ -160,7 +169,7 @@ void QueueSection::admit_putters() {
 // Until the next commit nobody reads what is written behind the tail.
 void QueueSection::write(std::uint64_t position, Item bytes) {
   if (bytes.empty()) return;
-  std::byte* ring = space_.memory() + section_.field(ring_field);
+  std::byte* ring = space_.bytes_at(section_.field(ring_field));
   const std::uint64_t at = position % capacity();
   const std::size_t first = std::min<std::size_t>(bytes.size(), capacity() - at);
   std::memcpy(ring + at, bytes.data(), first);
@@ -169,7 +178,7 @@ void QueueSection::write(std::uint64_t position, Item bytes) {
 
 void QueueSection::read(std::uint64_t position, std::span<std::byte> bytes) {
   if (bytes.empty()) return;
-  const std::byte* ring = space_.memory() + section_.field(ring_field);
+  const std::byte* ring = space_.bytes_at(section_.field(ring_field));
   const std::uint64_t at = position % capacity();
   const std::size_t first = std::min<std::size_t>(bytes.size(), capacity() - at);
   std::memcpy(bytes.data(), ring + at, first);

@@ -11,6 +11,7 @@ namespace rankpool::shared {
 
 enum class Put : std::uint8_t {
   done,
+  refused,     ///< full
   waits,       ///< full; queued up
   needs_room,  ///< nothing has happened: the ring must be moved to a larger one first
   closed,
@@ -19,9 +20,10 @@ enum class Put : std::uint8_t {
 
 enum class Got : std::uint8_t {
   item,
-  waits,   ///< empty; queued up
-  closed,  ///< and empty
-  damaged  ///< a task has written over the queue
+  refused,  ///< empty
+  waits,    ///< empty; queued up
+  closed,   ///< and empty
+  damaged   ///< a task has written over the queue
 };
 
 class QueueSection {
@@ -39,9 +41,12 @@ class QueueSection {
   std::uint64_t move_to(std::uint64_t ring, std::uint64_t capacity);
 
   Put put(Item item);
+  /// The same without queueing up.
+  Put try_put(Item item);
   /// After wait_for_turn(), if that ended in being let in; where room is needed, again when there is.
   Put put_admitted(Item item);
   Got get(std::vector<std::byte>& item);
+  Got try_get(std::vector<std::byte>& item);
   Got get_admitted(std::vector<std::byte>& item);
 
   /// No more items come; who waits for some, or for room, is let in to see that.

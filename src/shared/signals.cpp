@@ -24,6 +24,7 @@ void ConditionSection::notify_all() {
 void ConditionSection::bury(ParticipantId dead) {
   static_cast<void>(section_.remove_dead(dead));
   notify_all();
+  section_.ring_admitted();  // the dead may have let in whom it had not rung yet
 }
 
 void EventSection::set() {

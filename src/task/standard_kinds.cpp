@@ -148,7 +148,7 @@ constexpr std::array<ExceptionKind, sizeof...(Es)> kinds_of{kind_of<Es>...};
 
 constexpr const auto& standard =
     kinds_of<WorkerLost, TaskTimeout, TimeoutError, PoolClosed, CancelledError, SerializationError, BrokenPool,
-             BinaryMismatch, PointerCapture,  //
+             BinaryMismatch, PointerCapture, Deadlock, QueueClosed,  //
              std::filesystem::filesystem_error, std::ios_base::failure, std::system_error, std::regex_error,
              std::range_error, std::overflow_error, std::underflow_error, std::runtime_error,  //
              std::future_error, std::invalid_argument, std::domain_error, std::length_error, std::out_of_range,

@@ -31,6 +31,10 @@ bool is_executor() noexcept { return in_executor; }
 
 const TaskContext* current_task() noexcept { return current; }
 
+TaskNumber current_number() noexcept {
+  return current == nullptr ? TaskNumber{} : TaskNumber{current->call, current->results->running_task()};
+}
+
 const TaskContext& require_task(const char* function) {
   if (current != nullptr) return *current;
   throw std::logic_error(std::string("rankpool: this_task::") + function +

@@ -45,6 +45,15 @@ void mark_executor() noexcept;
 /// @returns the context of this thread's task; null outside a task.
 const TaskContext* current_task() noexcept;
 
+/// Which task of which call runs in this thread; zeros outside a task.
+struct TaskNumber {
+  std::uint64_t call = 0;
+  std::uint64_t index = 0;
+
+  friend bool operator==(const TaskNumber&, const TaskNumber&) = default;
+};
+TaskNumber current_number() noexcept;
+
 /// @returns the same.
 /// @throws std::logic_error outside a task, which says that this_task::`function`() was called there.
 const TaskContext& require_task(const char* function);

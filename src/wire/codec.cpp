@@ -16,6 +16,7 @@ enum class Type : std::uint32_t {
   run_lot,
   retract_lot,
   stop,
+  answer,
   results = 64,
   task_failed,
   task_died,
@@ -26,6 +27,8 @@ enum class Type : std::uint32_t {
   rank_lost,
   broken,
   stopped,
+  question,
+  executor_gone,
 };
 
 // Not a valid length or type, so that a decoder that has lost its place finds out at once.
@@ -64,6 +67,7 @@ RANKPOOL_WIRE(StopCall, stop_call, m.call)
 RANKPOOL_WIRE(RunLot, run_lot, m.lot, m.call, m.first, m.count, m.attempt, m.executors, m.total, m.offsets, m.inputs)
 RANKPOOL_WIRE(RetractLot, retract_lot, m.lot)
 RANKPOOL_WIRE(Stop, stop, m.mode)
+RANKPOOL_WIRE(Answer, answer, m.slot, m.number, m.bytes)
 RANKPOOL_WIRE(Results, results, m.lot, m.first, m.count, m.nanoseconds, m.encoded)
 RANKPOOL_WIRE(TaskFailed, task_failed, m.lot, m.task, m.nanoseconds, m.rank, m.slot, m.image)
 RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit,
@@ -75,6 +79,8 @@ RANKPOOL_WIRE(Executors, executors, m.count, m.why)
 RANKPOOL_WIRE(Stopped, stopped, m.mode)
 RANKPOOL_WIRE(RankLost, rank_lost, m.rank, m.host, m.pid, m.executors)
 RANKPOOL_WIRE(Broken, broken, m.reason, m.all_reported)
+RANKPOOL_WIRE(Question, question, m.slot, m.number, m.bytes)
+RANKPOOL_WIRE(ExecutorGone, executor_gone, m.slot)
 #undef RANKPOOL_WIRE
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -318,6 +324,7 @@ void encode(std::vector<std::byte>& to, const CloseCall& message) { encode_frame
 void encode(std::vector<std::byte>& to, const StopCall& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const RunLot& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const RetractLot& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Answer& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stop& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Results& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const TaskFailed& message) { encode_frame(to, message); }
@@ -327,6 +334,8 @@ void encode(std::vector<std::byte>& to, const Retracted& message) { encode_frame
 void encode(std::vector<std::byte>& to, const InitializerFailed& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Executors& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const RankLost& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Question& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const ExecutorGone& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 

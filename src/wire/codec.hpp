@@ -22,6 +22,7 @@ void encode(std::vector<std::byte>& to, const CloseCall& message);
 void encode(std::vector<std::byte>& to, const StopCall& message);
 void encode(std::vector<std::byte>& to, const RunLot& message);
 void encode(std::vector<std::byte>& to, const RetractLot& message);
+void encode(std::vector<std::byte>& to, const Answer& message);
 void encode(std::vector<std::byte>& to, const Stop& message);
 void encode(std::vector<std::byte>& to, const Results& message);
 void encode(std::vector<std::byte>& to, const TaskFailed& message);
@@ -31,6 +32,8 @@ void encode(std::vector<std::byte>& to, const Retracted& message);
 void encode(std::vector<std::byte>& to, const InitializerFailed& message);
 void encode(std::vector<std::byte>& to, const Executors& message);
 void encode(std::vector<std::byte>& to, const RankLost& message);
+void encode(std::vector<std::byte>& to, const Question& message);
+void encode(std::vector<std::byte>& to, const ExecutorGone& message);
 void encode(std::vector<std::byte>& to, const Broken& message);
 void encode(std::vector<std::byte>& to, const Stopped& message);
 
@@ -53,6 +56,8 @@ inline std::size_t payload_size(const RunLot& message) { return message.inputs.s
 inline std::size_t payload_size(const Results& message) { return message.encoded.size(); }
 inline std::size_t payload_size(const TaskFailed& message) { return message.image.size(); }
 inline std::size_t payload_size(const InitializerFailed& message) { return message.image.size(); }
+inline std::size_t payload_size(const Question& message) { return message.bytes.size(); }
+inline std::size_t payload_size(const Answer& message) { return message.bytes.size(); }
 
 /// Takes the first frame off `rest`. @param beside what came beside the transport message. @throws Malformed
 ToLeader decode_for_leader(Bytes& rest, Bytes beside = {});

@@ -1,8 +1,8 @@
 // The messages between the master and the leader rank of each other node.
 //
-//   master ──► leader   OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop
+//   master ──► leader   OpenCall, CloseCall, StopCall, RunLot, RetractLot, Answer, Stop
 //   leader ──► master   Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed,
-//                       Executors, RankLost, Broken, Stopped
+//                       Executors, RankLost, Question, ExecutorGone, Broken, Stopped
 //
 // Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
 // the machine's own byte order: all ranks run the same executable.
@@ -79,6 +79,13 @@ struct RetractLot {
   std::uint64_t lot = 0;
 };
 
+/// To a Question.
+struct Answer {
+  std::uint32_t slot = 0;
+  std::uint64_t number = 0;
+  Bytes bytes;
+};
+
 enum class StopMode : std::uint8_t { finish, kill };
 
 struct Stop {
@@ -147,6 +154,18 @@ struct RankLost {
   std::uint32_t executors = 0;  ///< left to the node
 };
 
+/// Of an executor, to the master; what its bytes mean is for those two to know.
+struct Question {
+  std::uint32_t slot = 0;
+  std::uint64_t number = 0;
+  Bytes bytes;
+};
+
+/// What its slot asks from here on is asked by another executor.
+struct ExecutorGone {
+  std::uint32_t slot = 0;
+};
+
 /// The leader's last message.
 struct Stopped {
   StopMode mode = StopMode::finish;
@@ -158,8 +177,8 @@ struct Broken {
   bool all_reported = false;  ///< all that ran has been: the rest of what it was given never started
 };
 
-using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Stop>;
+using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Answer, Stop>;
 using ToMaster = std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
-                              RankLost, Broken, Stopped>;
+                              RankLost, Question, ExecutorGone, Broken, Stopped>;
 
 }  // namespace rankpool::wire

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 
 #include <rankpool/errors.hpp>
 
@@ -83,6 +84,12 @@ class Reporter final : public host::HostListener {
   void on_rank_lost(const host::RankLoss& loss, std::uint32_t executors) override {
     tell(wire::RankLost{.rank = loss.rank, .host = loss.host, .pid = loss.pid, .executors = executors});
   }
+  void on_question(const host::Question& question) override {
+    tell(wire::Question{.slot = question.slot, .number = question.number, .bytes = question.bytes});
+    asked_ = true;
+  }
+  void on_executor_gone(std::uint32_t slot) override { tell(wire::ExecutorGone{.slot = slot}); }
+  void on_far_rung() override {}  // nobody is rung here: those who wait do so on the master's node
   void on_broken(const std::string& reason) override { broken(reason, !missed_reports_); }
 
   /// A report may have been lost on its way.
@@ -92,6 +99,8 @@ class Reporter final : public host::HostListener {
     told_broken_ = true;
   }
   [[nodiscard]] bool told_broken() const { return told_broken_; }
+  /// Whether an executor has asked something since the last look.
+  [[nodiscard]] bool has_asked() { return std::exchange(asked_, false); }
 
   void stopped(wire::StopMode mode) { tell(wire::Stopped{.mode = mode}); }
   void flush() { outbox_.flush(); }
@@ -108,6 +117,7 @@ class Reporter final : public host::HostListener {
   LotTable& lots_;
   bool missed_reports_ = false;
   bool told_broken_ = false;
+  bool asked_ = false;
 };
 
 class Worker {
@@ -160,6 +170,7 @@ class Worker {
     try {
       any = host_.poll(reporter_);
       lots_.release_ended();
+      if (reporter_.has_asked()) backoff_.expect_reply();
     } catch (...) {
       reporter_.miss_reports();
       if (state_ == State::serving) {
@@ -281,6 +292,10 @@ class Worker {
     } else {
       reporter_.on_retracted(order.lot);  // it has ended, and the reports of that are before this one
     }
+  }
+
+  void obey(const wire::Answer& order) {
+    if (state_ == State::serving) host_.answer(order.slot, order.number, order.bytes);
   }
 
   void obey(const wire::Stop& order) {

@@ -59,6 +59,7 @@ void measure_efficiency(const Request& request, Pool& pool);
 void measure_granularity(const Request& request, Pool& pool);
 void measure_payload(const Request& request, Pool& pool);
 void measure_idleness(const Request& request, Pool& pool);
+void measure_shared_objects(const Request& request, Pool& pool);
 
 /// These have pools of their own. @returns the program's status.
 int measure_starts(const Request& request, int argc, char** argv);

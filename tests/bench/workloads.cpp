@@ -11,6 +11,9 @@
 // map_irregular     the same total, heavy-tailed lengths; map_irregular_c1: chunksize 1
 // metg              the length of a task at which the efficiency is a half; metg_c1: chunksize 1
 // payload_1MB       500 tasks, 1 MB there and back; payload_1MB_reuse: few inputs, and the results' memory used again
+// shared_add        fetch_add on one Value by all executors; shared_lock: lock and unlock of one Lock,
+// shared_lock_alone:
+//                   by one executor; shared_queue: put and get on one Queue
 // startup           a pool made and ended in a process that has had one; startup_first: with a first result
 // startup_cmd       a whole ./program; increase_ms: over an empty program of the same links
 // idle_cpu          CPU time of all processes while the pool is open and idle for 3 s
@@ -30,9 +33,10 @@ namespace {
 using namespace rankpool::bench;  // NOLINT(google-build-using-namespace)
 
 const std::set<std::string> known{
-    "map_tiny",          "map_tiny_fn", "map_tiny_lambda", "map_unchunked",    "apply_latency", "map_100us",
-    "map_100us_c1",      "metg",        "map_irregular",   "map_irregular_c1", "metg_c1",       "payload_1MB",
-    "payload_1MB_reuse", "startup",     "startup_first",   "idle_cpu",         "terminate",     "startup_cmd"};
+    "map_tiny",          "map_tiny_fn", "map_tiny_lambda", "map_unchunked",     "apply_latency", "map_100us",
+    "map_100us_c1",      "metg",        "map_irregular",   "map_irregular_c1",  "metg_c1",       "payload_1MB",
+    "payload_1MB_reuse", "shared_add",  "shared_lock",     "shared_lock_alone", "shared_queue",  "startup",
+    "startup_first",     "idle_cpu",    "terminate",       "startup_cmd"};
 
 /// @returns false where the command line is wrong.
 bool read(int argc, char** argv, Request& request) {
@@ -74,9 +78,10 @@ int main(int argc, char** argv) {
   if (!launched) status |= measure_lives(request);
   status |= measure_starts(request, argc, argv);
   status |= measure_terminate(request, argc, argv);
-  if (!wants_any(request, {"map_tiny", "map_tiny_fn", "map_tiny_lambda", "map_unchunked", "apply_latency", "map_100us",
-                           "map_100us_c1", "map_irregular", "map_irregular_c1", "metg", "metg_c1", "payload_1MB",
-                           "payload_1MB_reuse", "idle_cpu"})) {
+  if (!wants_any(request,
+                 {"map_tiny", "map_tiny_fn", "map_tiny_lambda", "map_unchunked", "apply_latency", "map_100us",
+                  "map_100us_c1", "map_irregular", "map_irregular_c1", "metg", "metg_c1", "payload_1MB",
+                  "payload_1MB_reuse", "idle_cpu", "shared_add", "shared_lock", "shared_lock_alone", "shared_queue"})) {
     return status;
   }
   return status | rankpool::run(argc, argv, [&](rankpool::Pool& pool) {
@@ -85,5 +90,6 @@ int main(int argc, char** argv) {
            measure_granularity(request, pool);
            measure_payload(request, pool);
            measure_idleness(request, pool);
+           measure_shared_objects(request, pool);
          });
 }

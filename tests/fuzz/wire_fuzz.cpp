@@ -37,6 +37,7 @@ class Leader {
     lots_.release_ended();
   }
   void operator()(const wire::StopCall&) {}
+  void operator()(const wire::Answer&) {}
   void operator()(const wire::Stop&) {}
 
  private:

@@ -86,6 +86,7 @@ void write_orders(const Corpus& corpus) {
   const Input beside(fuzz::beside_bytes);
   wire::encode_but_payload(lot_beside, wire::RunLot{1, 1, 1000, beside.size() / 8, 1, 64, 5000, {}, beside});
   corpus.write("lot_with_inputs_beside_it", lot_beside);
+  corpus.write("answer", to(leader, wire::Answer{.slot = 1, .number = 2, .bytes = state}));
   corpus.write("life_of_a_leader",
                to(leader, fixed, varying, fixed_lot, wire::RetractLot{0}, varying_lot, wire::RetractLot{1},
                   wire::StopCall{2}, wire::CloseCall{2}, wire::CloseCall{1}, wire::Stop{wire::StopMode::kill}));
@@ -115,6 +116,8 @@ void write_reports(const Corpus& corpus) {
   corpus.write("task_exceeded_its_time", to(master, late));
   corpus.write("initializer_failed", to(master, wire::InitializerFailed{2, 5, image}));
   corpus.write("broken", to(master, wire::Broken{"no memory", true}));
+  corpus.write("question", to(master, wire::Question{.slot = 1, .number = 2, .bytes = image}));
+  corpus.write("executor_gone", to(master, wire::ExecutorGone{3}));
   Input all = to(master, wire::Executors{8, "no processes"});
   for (std::uint64_t lot = 0; lot < 16; ++lot) {
     wire::encode(all, wire::Results{lot, 4 * lot, 2, 1000, encoded});

@@ -164,6 +164,8 @@ struct Heard {
   void operator()(const wire::TaskFailed&) {}
   void operator()(const wire::InitializerFailed&) {}
   void operator()(const wire::RankLost&) {}
+  void operator()(const wire::Question&) {}
+  void operator()(const wire::ExecutorGone&) {}
   void operator()(const wire::Stopped&) {}
 };
 

@@ -11,9 +11,9 @@ scheduler: support
 shared: support
 wire:
 task:
-host: support task scheduler/chunking.hpp
+host: shared support task scheduler/chunking.hpp
 transport: support wire
-master: host scheduler support task transport wire
+master: host scheduler shared support task transport wire
 worker: host support transport wire
 launch: host master support task transport wire worker
 '

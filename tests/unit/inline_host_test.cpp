@@ -31,6 +31,9 @@ class Results final : public host::HostListener {
   void on_initializer_failed(host::Place, detail::Bytes) override {}
   void on_executors(std::uint32_t, const std::string&) override {}
   void on_rank_lost(const host::RankLoss&, std::uint32_t) override {}
+  void on_question(const host::Question&) override {}
+  void on_executor_gone(std::uint32_t) override {}
+  void on_far_rung() override {}
   void on_broken(const std::string&) override {}
 
   std::optional<bool> last;

@@ -102,6 +102,7 @@ class ManualPool final : public detail::PoolCore, public detail::AsyncCore {
   }
 
   [[nodiscard]] bool delivers_here() const noexcept override { return false; }
+  detail::SharedHandle make_object(const detail::SharedSpec&) override { return {}; }
   void check_may_wait() const override { refuse_in_callback(); }
 
   bool await(const detail::Condition& condition, detail::Deadline deadline) override {

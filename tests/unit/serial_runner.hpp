@@ -84,6 +84,7 @@ class SerialRunner final : public detail::PoolCore, public detail::AsyncCore {
   }
 
   [[nodiscard]] bool delivers_here() const noexcept override { return false; }
+  detail::SharedHandle make_object(const detail::SharedSpec&) override { return {}; }
   void check_may_wait() const override {}
 
   bool await(const detail::Condition& condition, detail::Deadline deadline) override {

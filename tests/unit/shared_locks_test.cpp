@@ -213,7 +213,7 @@ struct SemaphoreTest : testing::Test {
 
   bool acquire(ParticipantId me, Deadline deadline = {}) {
     if (SemaphoreSection(*world.space, object, me).acquire()) return true;
-    return wait(*world.space, object, me, deadline) == Waited::admitted;
+    return wait(world, object, me, deadline) == Waited::admitted;
   }
   void release(ParticipantId me, std::uint64_t permits = 1) {
     SemaphoreSection(*world.space, object, me).release(permits);

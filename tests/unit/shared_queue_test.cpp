@@ -29,7 +29,7 @@ struct QueueTest : testing::Test {
     const std::span item = std::as_bytes(std::span(text));
     const Put first = section(me).put(item);
     if (first != Put::waits) return first;
-    if (wait_for_turn(*world.space, queue, me, deadline) == Waited::late) return Put::waits;
+    if (wait_for_turn(world, queue, me, deadline) == Waited::late) return Put::waits;
     return section(me).put_admitted(item);
   }
   /// @returns "-" when it is closed, "..." when it took too long.
@@ -37,7 +37,7 @@ struct QueueTest : testing::Test {
     std::vector<std::byte> item;
     Got got = section(me).get(item);
     if (got == Got::waits) {
-      if (wait_for_turn(*world.space, queue, me, deadline) == Waited::late) return "...";
+      if (wait_for_turn(world, queue, me, deadline) == Waited::late) return "...";
       got = section(me).get_admitted(item);
     }
     if (got == Got::closed) return "-";

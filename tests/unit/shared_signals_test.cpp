@@ -19,7 +19,7 @@ struct ConditionTest : testing::Test {
   bool await(ParticipantId me, Deadline deadline = {}) {
     ConditionSection(*world.space, condition, me).wait();
     unlock(world, mutex, me);
-    const Waited waited = wait(*world.space, condition, me, deadline);
+    const Waited waited = wait(world, condition, me, deadline);
     lock(world, mutex, me);
     return waited == Waited::admitted;
   }
@@ -96,7 +96,7 @@ struct EventTest : testing::Test {
 
   bool await(ParticipantId me, Deadline deadline = {}) {
     if (EventSection(*world.space, event, me).wait()) return true;
-    return wait(*world.space, event, me, deadline) == Waited::admitted;
+    return wait(world, event, me, deadline) == Waited::admitted;
   }
 };
 
@@ -122,7 +122,7 @@ struct BarrierTest : testing::Test {
 
   bool arrive(ParticipantId me, Deadline deadline = {}) {
     if (BarrierSection(*world.space, barrier, me).arrive()) return true;
-    return wait(*world.space, barrier, me, deadline) == Waited::admitted;
+    return wait(world, barrier, me, deadline) == Waited::admitted;
   }
 };
 

@@ -126,7 +126,7 @@ TEST(Killed, while_it_goes_away_from_a_semaphore) {
         enqueue(world, victim);
         enqueue(world, waiting);
       },
-      [](World& world) { wait(*world.space, world.object(), victim, Clock::now()); },
+      [](World& world) { wait(world, world.object(), victim, Clock::now()); },
       [](World& world) {
         semaphore_of(world, 1).release(1);
         EXPECT_TRUE(is_admitted(world, waiting));
@@ -143,6 +143,61 @@ TEST(Killed, while_it_releases_a_semaphore) {
         const bool released = is_admitted(world, waiting);
         EXPECT_EQ(semaphore_of(world, 1).permits(), released ? 1U : 0U);
         EXPECT_EQ(world.space->participant(waiting).rings != 0, released);
+      });
+}
+
+// Whoever was let in has been rung, or is when the dead is buried.
+TEST(Killed, while_it_notifies_one_or_all_of_a_condition) {
+  for (const bool all : {false, true}) {
+    step_through<ConditionSection>(
+        Kind::condition, [](World& world) { enqueue(world, waiting); },
+        [all](World& world) {
+          ConditionSection section(*world.space, world.object(), victim);
+          if (all) {
+            section.notify_all();
+          } else {
+            section.notify(1);
+          }
+        },
+        [](World& world) {
+          EXPECT_TRUE(is_admitted(world, waiting));
+          EXPECT_NE(world.space->participant(waiting).rings, 0U);
+        });
+  }
+}
+
+TEST(Killed, while_it_sets_an_event) {
+  step_through<EventSection>(
+      Kind::event, [](World& world) { enqueue(world, waiting); },
+      [](World& world) { EventSection(*world.space, world.object(), victim).set(); },
+      [](World& world) {
+        const bool set = EventSection(*world.space, world.object(), 1).is_set();
+        EXPECT_EQ(is_admitted(world, waiting), set);
+        EXPECT_EQ(world.space->participant(waiting).rings != 0, set);
+      });
+}
+
+TEST(Killed, while_it_comes_to_a_barrier_as_the_last_or_the_first) {
+  const auto comes = [](World& world) {
+    static_cast<void>(BarrierSection(*world.space, world.object(), victim).arrive());
+  };
+  step_through<BarrierSection>(
+      Kind::barrier,
+      [](World& world) {
+        BarrierSection(*world.space, world.object(), master).set(2);
+        enqueue(world, waiting);
+      },
+      comes,
+      [](World& world) {
+        EXPECT_EQ(world.space->participant(waiting).rings != 0, is_admitted(world, waiting));
+        // It is for two again, whether it was opened or the dead had not come.
+        EXPECT_TRUE(is_admitted(world, waiting) || BarrierSection(*world.space, world.object(), 1).arrive());
+      });
+  step_through<BarrierSection>(
+      Kind::barrier, [](World& world) { BarrierSection(*world.space, world.object(), master).set(2); }, comes,
+      [](World& world) {
+        EXPECT_FALSE(BarrierSection(*world.space, world.object(), waiting).arrive());
+        EXPECT_TRUE(BarrierSection(*world.space, world.object(), 1).arrive());
       });
 }
 

@@ -24,6 +24,7 @@
 #include "shared/queue.hpp"
 #include "shared/semaphore.hpp"
 #include "shared/signals.hpp"
+#include "support/spin.hpp"
 
 namespace rankpool::shared::test {
 
@@ -35,7 +36,7 @@ inline constexpr ParticipantId master = places;
 class World {
  public:
   World() : base_(map()), top_(round_up(table + Space::bytes(places))) {
-    Space::create(base_ + table, places);
+    Space::create(base_ + table, {.participants = places, .near = places});
     space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) { return gone[id]; });
   }
   /// All there was in use of another world, at a moment.
@@ -76,6 +77,25 @@ class World {
   std::uint64_t last_id_ = 0;
 };
 
+/// Spins for a while, then sleeps.
+inline void rest(Participant& mine, std::uint32_t rings, std::chrono::nanoseconds time) {
+  const auto spin_until = Clock::now() + std::chrono::microseconds(50);
+  while (Clock::now() < spin_until) {
+    if (support::spin_round([&] { return mine.rings.load() != rings; })) return;
+  }
+  mine.sleep(rings, time);
+}
+
+inline Waited wait_for_turn(World& world, Object& object, ParticipantId me, Deadline deadline) {
+  return shared::wait_for_turn(*world.space, object, me, deadline, rest);
+}
+
+inline Waited wait(World& world, Object& object, ParticipantId me, Deadline deadline) {
+  const Waited waited = wait_for_turn(world, object, me, deadline);
+  if (waited == Waited::admitted) leave_queue(*world.space, object, me);
+  return waited;
+}
+
 inline bool lock(World& world, Object& object, ParticipantId me, Deadline deadline = {}, bool recursive = false) {
   switch (LockSection(*world.space, object, me).acquire(recursive)) {
     case Acquired::now:
@@ -85,7 +105,7 @@ inline bool lock(World& world, Object& object, ParticipantId me, Deadline deadli
     case Acquired::waits:
       break;
   }
-  return wait(*world.space, object, me, deadline) == Waited::admitted;
+  return wait(world, object, me, deadline) == Waited::admitted;
 }
 
 inline bool unlock(World& world, Object& object, ParticipantId me) {

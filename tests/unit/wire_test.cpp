@@ -63,8 +63,14 @@ struct Samples {
 
   /// Every message once, with its payloads.
   [[nodiscard]] std::vector<Buffer> to_leader() const {
-    return {encoded(open),     encoded(CloseCall{7}),  encoded(StopCall{7}),         encoded(fixed),
-            encoded(variable), encoded(RetractLot{3}), encoded(Stop{StopMode::kill})};
+    return {encoded(open),
+            encoded(CloseCall{7}),
+            encoded(StopCall{7}),
+            encoded(fixed),
+            encoded(variable),
+            encoded(RetractLot{3}),
+            encoded(Answer{.slot = 1, .number = 2, .bytes = state}),
+            encoded(Stop{StopMode::kill})};
   }
   [[nodiscard]] std::vector<Buffer> to_master() const {
     return {encoded(results),
@@ -75,6 +81,8 @@ struct Samples {
             encoded(Executors{8, "no processes"}),
             encoded(Stopped{StopMode::kill}),
             encoded(RankLost{3, "n1", 4711, 6}),
+            encoded(Question{.slot = 1, .number = 2, .bytes = inputs}),
+            encoded(ExecutorGone{3}),
             encoded(Broken{"no memory", true}),
             encoded(InitializerFailed{2, 5, state})};
   }
@@ -85,6 +93,21 @@ void decode_all_for_leader(Bytes bytes) {
 }
 void decode_all_for_master(Bytes bytes) {
   for_each_to_master(bytes, {}, [](const auto&) {});
+}
+
+TEST(Wire, a_question_and_its_answer_arrive_as_they_were_sent) {
+  const Samples samples;
+  const Buffer asked = encoded(Question{.slot = 1, .number = 2, .bytes = samples.inputs});
+  const auto question = decoded<Question>(asked);
+  EXPECT_EQ(question.slot, 1u);
+  EXPECT_EQ(question.number, 2u);
+  EXPECT_TRUE(std::ranges::equal(question.bytes, samples.inputs));
+  const Buffer replied = encoded(Answer{.slot = 3, .number = 4, .bytes = samples.state});
+  const auto answer = decoded<Answer>(replied);
+  EXPECT_EQ(answer.slot, 3u);
+  EXPECT_EQ(answer.number, 4u);
+  EXPECT_TRUE(std::ranges::equal(answer.bytes, samples.state));
+  EXPECT_EQ(decoded<ExecutorGone>(encoded(ExecutorGone{5})).slot, 5u);
 }
 
 TEST(Wire, a_call_arrives_as_it_was_sent) {

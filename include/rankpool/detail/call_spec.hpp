@@ -17,6 +17,7 @@
 #include <rankpool/detail/async_call.hpp>
 #include <rankpool/detail/byte_buffer.hpp>
 #include <rankpool/detail/call.hpp>
+#include <rankpool/detail/shared.hpp>
 #include <rankpool/export.hpp>
 #include <rankpool/options.hpp>
 
@@ -129,6 +130,10 @@ class RANKPOOL_API PoolCore {
   virtual void close() = 0;
   virtual void join() = 0;
   virtual void terminate() = 0;
+
+  /// Makes a shared object, which lives as long as the pool unless it is destroyed. Doesn't block.
+  /// @throws PoolClosed, BrokenPool; std::system_error when there is no memory for it.
+  virtual SharedHandle make_object(const SharedSpec& spec) = 0;
 
   /// Cancels the tasks that have not started; their calls throw CancelledError when what runs of them has ended.
   virtual void cancel_pending() = 0;

@@ -1,0 +1,219 @@
+// Shared objects, as the master's own threads use them and as the hosts report what executors want of them.
+#include <algorithm>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <rankpool/errors.hpp>
+
+#include "master/engine.hpp"
+#include "shared/cells.hpp"
+#include "wire/messages.hpp"
+
+namespace rankpool::master {
+namespace {
+
+using namespace std::chrono_literals;
+using shared::Operation;
+using shared::ParticipantId;
+
+// Tasks that run inline have the place of the one executor that there would be, whichever thread runs them.
+constexpr ParticipantId inline_executor = 1;
+
+// So long it sleeps at a time, for the pool's end does not ring it.
+constexpr std::chrono::nanoseconds inline_sleep = 10ms;
+
+}  // namespace
+
+/// The places that this thread has among those who use shared objects, in each pool one for itself and one more for
+/// each wait that it is in: while it waits it drives, and what it runs then, a callback or a task that runs inline,
+/// must not take its place in the queue.
+struct Engine::Place {
+  std::weak_ptr<Engine> pool;
+  std::vector<ParticipantId> ids = {};  ///< by depth
+  std::size_t depth = 0;                ///< waits that the thread is in
+};
+
+class Engine::Places {
+ public:
+  Places() = default;
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
+  ~Places() {
+    for (const Place& place : places_) {
+      const std::shared_ptr<Engine> engine = place.pool.lock();
+      if (engine == nullptr || !engine->home_.is_here()) continue;
+      const Lock lock(engine->seat_.mutex());
+      for (const ParticipantId id : place.ids) engine->objects_.dismiss_thread(id);
+    }
+  }
+
+  Place& in(Engine& engine) {
+    const std::weak_ptr<Engine> pool = std::static_pointer_cast<Engine>(engine.shared_from_this());
+    const auto same = [&pool](const Place& place) {
+      return !place.pool.owner_before(pool) && !pool.owner_before(place.pool);
+    };
+    if (const auto known = std::ranges::find_if(places_, same); known != places_.end()) return *known;
+    places_.remove_if([](const Place& place) { return place.pool.expired(); });
+    return places_.emplace_back(Place{.pool = pool});
+  }
+
+ private:
+  std::list<Place> places_;
+};
+
+/// As long as it lives, a thread waits in it.
+class Engine::Wait {
+ public:
+  Wait(Engine& engine, Place& place) : engine_(engine), place_(place) { ++engine_.waits_, ++place_.depth; }
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+  ~Wait() { --engine_.waits_, --place_.depth; }
+
+ private:
+  Engine& engine_;
+  Place& place_;
+};
+
+SharedObjects Engine::make_objects() {
+  std::vector<std::uint32_t> slots{static_cast<std::uint32_t>(processes_)};
+  for (const RemoteNode& node : remote_) slots.push_back(node.executors);
+  return {*local_, options_.pool, slots,
+          [this](scheduler::HostId host, std::uint32_t slot, std::uint64_t number, detail::Bytes bytes) {
+            send_answer(host, slot, number, bytes);
+          }};
+}
+
+detail::SharedHandle Engine::make_object(const detail::SharedSpec& spec) {
+  home_.require("making a shared object");
+  check_nonblocking();
+  const Lock lock(seat_.mutex());
+  check_running();
+  return objects_.make(spec);
+}
+
+void Engine::destroy(const detail::SharedHandle& object) {
+  detail::refuse_inside_task("destroy()");
+  home_.require("destroy()");
+  check_nonblocking();
+  const Lock lock(seat_.mutex());
+  if (!objects_.destroy(object)) throw std::logic_error("rankpool: destroy(): the object is gone already");
+  release_destroyed();
+  seat_.wake_satisfied();
+}
+
+/// A task, or a thread that waits, may still look at what was destroyed.
+void Engine::release_destroyed() {
+  if (calls_.empty() && waits_ == 0) objects_.release_destroyed();
+}
+
+detail::SharedReply Engine::perform(const detail::SharedRequest& request) {
+  home_.require("a shared object");
+  if (!objects_.any()) return {.answer = detail::SharedAnswer::gone};
+  // Words are atomics: nobody need wait for the driver.
+  if (shared::Object* object = objects_.find_unlocked(request.object);
+      object != nullptr && object->kind == shared::Kind::cells) {
+    shared::Cells cells(objects_.space(), *object);
+    if (cells.are_words()) return cells.perform(request, shared::nobody);
+  }
+  check_nonblocking();
+  if (request.verb == detail::SharedVerb::wait) check_blocking();  // a condition lets go of its lock first
+  Lock lock(seat_.mutex());
+  if (!objects_.has_all_of(request)) return {.answer = detail::SharedAnswer::gone};
+  static thread_local Places places;
+  Place& place = places.in(*this);
+  const bool is_inline = task::current_task() != nullptr;
+  if (is_inline && held_inline_.any_but_of(task::current_number())) end_inline_task();
+  held_inline_.reserve();
+  Operation operation(objects_.space(), is_inline ? inline_executor : id_at(place), request);
+  if (!objects_.start(operation)) {
+    const Wait wait(*this, place);
+    await_end(lock, operation, place.depth);
+  }
+  if (is_inline) held_inline_.note(request, operation.reply(), task::current_number());
+  seat_.wake_satisfied();  // others of this process that it has rung
+  return std::move(operation.reply());
+}
+
+ParticipantId Engine::id_at(Place& place) {
+  while (place.ids.size() <= place.depth) {
+    place.ids.reserve(place.depth + 1);
+    place.ids.push_back(objects_.admit_thread());
+  }
+  return place.ids[place.depth];
+}
+
+/// As in an executor, a task leaves no lock locked.
+void Engine::end_inline_task() {
+  while (!held_inline_.empty()) {
+    const detail::SharedRequest request{.verb = detail::SharedVerb::give_back, .object = held_inline_.last()};
+    if (objects_.has_all_of(request)) {
+      Operation operation(objects_.space(), inline_executor, request);
+      static_cast<void>(objects_.start(operation));
+    }
+    held_inline_.remove(request.object);
+  }
+}
+
+void Engine::await_end(Lock& lock, Operation& operation, std::size_t depth) {
+  const auto& rings = objects_.space().participant(operation.me()).rings;
+  const auto look = [&](bool late) {
+    return shared::look(objects_.space(), operation.awaited(), operation.me(), late);
+  };
+  for (;;) {
+    const std::uint32_t seen = rings.load();
+    const bool late = operation.deadline() && Clock::now() >= *operation.deadline();
+    auto waited = look(late);
+    if (!waited) {
+      try {
+        await_ring(lock, operation, seen, depth);
+        continue;
+      } catch (...) {
+        if (!lock.owns_lock()) lock.lock();
+        waited = look(true);
+        if (waited != shared::Waited::admitted) throw;
+      }
+    }
+    if (objects_.go_on(operation, *waited)) return;
+  }
+}
+
+void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t seen, std::size_t depth) {
+  if (state_ == PoolState::broken) throw BrokenPool(broken_);
+  if (state_ == PoolState::terminated) throw PoolClosed();
+  check_blocking();
+  if (seat_.is_mine()) {
+    if (depth > 1) {
+      throw Deadlock(
+          "rankpool: with RANKPOOL_INLINE=1 a task waits for the very thread that runs it, which waits for "
+          "another shared object; without that, they run side by side");
+    }
+    seat_.wake_satisfied();
+    lock.unlock();
+    objects_.space().participant(operation.me()).sleep(seen, inline_sleep);
+    lock.lock();
+    return;
+  }
+  const auto& rings = objects_.space().participant(operation.me()).rings;
+  const auto is_rung = [&] {
+    return rings.load() != seen || state_ == PoolState::broken || state_ == PoolState::terminated;
+  };
+  drive_until(lock, is_rung, operation.deadline());
+}
+
+// Who asks often asks again when it has the answer.
+void Engine::question(scheduler::HostId host, const host::Question& question) {
+  if (transport_) backoff_.expect_reply();
+  objects_.ask(host, question);
+}
+
+void Engine::send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64_t number, detail::Bytes bytes) {
+  if (host == local_host) return local_->answer(slot, number, bytes);
+  if (!hosts_.is_lost(host))
+    outbox_->add(leader_of(host), wire::Answer{.slot = slot, .number = number, .bytes = bytes});
+}
+
+}  // namespace rankpool::master
