@@ -60,6 +60,8 @@ class Host {
   /// Ends a wait(); from any thread.
   virtual void ring() noexcept = 0;
 
+  /// Whether tasks run in the threads that drive; released memory is no memory any more then.
+  [[nodiscard]] virtual bool runs_inline() const { return false; }
   /// All memory that at() gives, and offsets in it.
   [[nodiscard]] virtual std::span<std::byte> memory() { return {}; }
   /// The host's executors find the participants in shared objects there from now on.

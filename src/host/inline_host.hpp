@@ -40,6 +40,7 @@ class InlineHost final : public Host {
   [[nodiscard]] bool has_idle_cpu() override { return false; }
   [[nodiscard]] bool has_work_left() override { return false; }
   void ring() noexcept override;
+  [[nodiscard]] bool runs_inline() const override { return true; }
   [[nodiscard]] std::span<std::byte> memory() override { return {static_cast<std::byte*>(nullptr), SIZE_MAX}; }
   void break_down(const std::string&) override {}  // it leads no node, and can't lose one
   void shut_down() override {}

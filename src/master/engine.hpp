@@ -149,8 +149,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   // Shared objects (engine_shared.cpp).
   SharedObjects make_objects();
   shared::ParticipantId id_at(Place& place);
-  void await_end(Lock& lock, shared::Operation& operation, std::size_t depth);
-  void await_ring(Lock& lock, const shared::Operation& operation, std::uint32_t seen, std::size_t depth);
+  void await_end(Lock& lock, shared::Operation& operation);
+  void await_ring(Lock& lock, const shared::Operation& operation, std::uint32_t seen);
   void end_inline_task();
   void release_destroyed();
   void question(scheduler::HostId host, const host::Question& question);

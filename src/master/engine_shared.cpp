@@ -23,8 +23,8 @@ using shared::ParticipantId;
 // Tasks that run inline have the place of the one executor that there would be, whichever thread runs them.
 constexpr ParticipantId inline_executor = 1;
 
-// So long it sleeps at a time, for the pool's end does not ring it.
-constexpr std::chrono::nanoseconds inline_sleep = 10ms;
+// So long one who waits beside it sleeps at a time: not everybody who lets it go on wakes it.
+constexpr std::chrono::nanoseconds inline_sleep = 1ms;
 
 }  // namespace
 
@@ -131,7 +131,7 @@ detail::SharedReply Engine::perform(const detail::SharedRequest& request) {
   Operation operation(objects_.space(), is_inline ? inline_executor : id_at(place), request);
   if (!objects_.start(operation)) {
     const Wait wait(*this, place);
-    await_end(lock, operation, place.depth);
+    await_end(lock, operation);
   }
   if (is_inline) held_inline_.note(request, operation.reply(), task::current_number());
   seat_.wake_satisfied();  // others of this process that it has rung
@@ -158,7 +158,7 @@ void Engine::end_inline_task() {
   }
 }
 
-void Engine::await_end(Lock& lock, Operation& operation, std::size_t depth) {
+void Engine::await_end(Lock& lock, Operation& operation) {
   const auto& rings = objects_.space().participant(operation.me()).rings;
   const auto look = [&](bool late) {
     return shared::look(objects_.space(), operation.awaited(), operation.me(), late);
@@ -169,7 +169,7 @@ void Engine::await_end(Lock& lock, Operation& operation, std::size_t depth) {
     auto waited = look(late);
     if (!waited) {
       try {
-        await_ring(lock, operation, seen, depth);
+        await_ring(lock, operation, seen);
         continue;
       } catch (...) {
         if (!lock.owns_lock()) lock.lock();
@@ -181,16 +181,14 @@ void Engine::await_end(Lock& lock, Operation& operation, std::size_t depth) {
   }
 }
 
-void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t seen, std::size_t depth) {
+void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t seen) {
   if (state_ == PoolState::broken) throw BrokenPool(broken_);
   if (state_ == PoolState::terminated) throw PoolClosed();
   check_blocking();
-  if (seat_.is_mine()) {
-    if (depth > 1) {
-      throw Deadlock(
-          "rankpool: with RANKPOOL_INLINE=1 a task waits for the very thread that runs it, which waits for "
-          "another shared object; without that, they run side by side");
-    }
+  // While it waits for a lock, that might be handed over to this thread, and a task that it runs would wait for it.
+  const bool waits_for_lock =
+      operation.awaited().kind == shared::Kind::lock || operation.awaited().kind == shared::Kind::recursive_lock;
+  if (seat_.is_mine() || (local_->runs_inline() && waits_for_lock)) {
     seat_.wake_satisfied();
     lock.unlock();
     objects_.space().participant(operation.me()).sleep(seen, inline_sleep);

@@ -104,9 +104,8 @@ bool SharedObjects::has_all_of(const SharedRequest& request) const {
   return has(request.object) && (request.lock == SharedHandle{} || has(request.lock));
 }
 
-// Inline, memory that was released is no memory any more.
 shared::Object* SharedObjects::find_unlocked(const SharedHandle& handle) {
-  return host_.memory().data() != nullptr ? space_->find(handle) : nullptr;
+  return host_.runs_inline() ? nullptr : space_->find(handle);
 }
 
 SharedHandle SharedObjects::make(const SharedSpec& spec) {

@@ -27,7 +27,7 @@ class Operation {
   Next go_without_room(std::string_view why);
 
   /// The one that I wait for.
-  [[nodiscard]] Object& awaited() { return *awaited_; }
+  [[nodiscard]] Object& awaited() const { return *awaited_; }
   [[nodiscard]] const Deadline& deadline() const { return deadline_; }
   [[nodiscard]] ParticipantId me() const { return me_; }
   [[nodiscard]] const detail::SharedRequest& request() const { return request_; }
