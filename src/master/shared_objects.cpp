@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,6 +34,11 @@ constexpr std::uint64_t alignment = 64;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+SharedReply failure(std::string_view why) {
+  const auto text = std::as_bytes(std::span(why));
+  return {.answer = SharedAnswer::failed, .bytes = {text.begin(), text.end()}};
+}
+
 /// Of what follows an object's header.
 std::uint64_t data_bytes(const SharedSpec& spec) {
   if (spec.kind != SharedKind::cells) return 0;
@@ -63,15 +68,14 @@ SharedObjects::Asked::Asked(HostId from, const host::Question& question, shared:
 SharedObjects::SharedObjects(host::Host& host, std::uint64_t pool, std::span<const std::uint32_t> slots, Answer answer)
     : host_(host), pool_(pool), slots_(slots.begin(), slots.end()), near_(slots.front()), answer_(std::move(answer)) {
   // This node's executors, the master itself, its threads, the other nodes' executors.
-  const ParticipantId master = near_ + 1;
-  ParticipantId next = master + most_threads + 1;
+  ParticipantId next = master() + most_threads + 1;
   first_of_host_.push_back(1);
   for (const std::uint32_t others : slots.subspan(1)) {
     first_of_host_.push_back(next);
     next += others;
   }
   participants_ = next - 1;
-  for (std::uint32_t i = most_threads; i != 0; --i) free_threads_.push_back(master + i);
+  for (std::uint32_t i = most_threads; i != 0; --i) free_threads_.push_back(master() + i);
 }
 
 void SharedObjects::make_table() {
@@ -126,7 +130,7 @@ SharedHandle SharedObjects::make(const SharedSpec& spec) {
 }
 
 void SharedObjects::fill(shared::Object& object, const SharedSpec& spec, std::uint64_t bytes) {
-  const ParticipantId me = near_ + 1;
+  const ParticipantId me = master();
   const std::uint64_t data = round_up(space_->offset_of(object) + shared::Object::bytes(participants_), alignment);
   switch (spec.kind) {
     case SharedKind::cells: {
@@ -159,7 +163,7 @@ bool SharedObjects::destroy(const SharedHandle& handle) {
   objects_.erase(made);
   shared::Object& object = space_->at(destroyed_.back().block);
   object.id.store(0, std::memory_order_seq_cst);
-  shared::Section(*space_, object, near_ + 1).ring_all();
+  shared::Section(*space_, object, master()).ring_all();
   return true;
 }
 
@@ -202,7 +206,7 @@ std::optional<std::string> SharedObjects::make_room(const SharedHandle& queue, s
   using shared::QueueSection;
   shared::Object* object = has(queue) ? &space_->at(queue.place & ~SharedHandle::mark) : nullptr;
   if (object == nullptr || object->kind != SharedKind::queue) return "the queue is gone";
-  const ParticipantId me = near_ + 1;
+  const ParticipantId me = master();
   const std::uint64_t capacity = QueueSection(*space_, *object, me).capacity();
   const std::uint64_t used = QueueSection(*space_, *object, me).used();
   const std::uint64_t room = QueueSection::room_for(item);
@@ -229,22 +233,23 @@ SharedObjects::ParticipantId SharedObjects::executor(HostId host, std::uint32_t 
 }
 
 void SharedObjects::ask(HostId host, const host::Question& question) {
-  const auto refuse = [&](SharedAnswer why) {
-    answer_(host, question.slot, question.number, shared::encode(SharedReply{.answer = why}));
+  const auto reply_with = [&](const SharedReply& reply) {
+    answer_(host, question.slot, question.number, shared::encode(reply));
   };
   const ParticipantId me = executor(host, question.slot);
   const auto request = shared::decode_request(question.bytes);
-  if (!request || me == shared::nobody) return refuse(SharedAnswer::wrong_kind);
-  if (!space_ || !has_all_of(*request)) return refuse(SharedAnswer::gone);
+  if (!request || me == shared::nobody) return reply_with({.answer = SharedAnswer::wrong_kind});
+  if (!space_ || !has_all_of(*request)) return reply_with({.answer = SharedAnswer::gone});
   if (request->verb == SharedVerb::make_room) {
     const auto problem = make_room(request->object, request->words[0]);
-    SharedReply reply{.answer = problem ? SharedAnswer::failed : SharedAnswer::done};
-    if (problem)
-      reply.bytes.assign(std::as_bytes(std::span(*problem)).begin(), std::as_bytes(std::span(*problem)).end());
-    return answer_(host, question.slot, question.number, shared::encode(reply));
+    return reply_with(problem ? failure(*problem) : SharedReply{});
   }
-  const auto asked = waiting_.emplace(waiting_.end(), host, question, *space_, me, *request);
-  if (take_step(*asked, [this](Operation& operation) { return start(operation); })) waiting_.erase(asked);
+  try {
+    const auto asked = waiting_.emplace(waiting_.end(), host, question, *space_, me, *request);
+    if (take_step(*asked, [this](Operation& operation) { return start(operation); })) waiting_.erase(asked);
+  } catch (const std::bad_alloc& error) {  // for its payload; a step's own is answered there
+    reply_with(failure(error.what()));
+  }
 }
 
 /// @returns whether that was the last step, and it is answered. What it throws, for want of memory say, is the answer.
@@ -254,10 +259,7 @@ bool SharedObjects::take_step(Asked& asked, const Step& step) {
     if (!step(asked.operation)) return false;
     answer(asked, asked.operation.reply());
   } catch (const std::exception& error) {
-    SharedReply reply{.answer = SharedAnswer::failed};
-    const auto text = std::as_bytes(std::span(std::string_view(error.what())));
-    reply.bytes.assign(text.begin(), text.end());
-    answer(asked, reply);
+    answer(asked, failure(error.what()));
   }
   return true;
 }
@@ -310,12 +312,12 @@ void SharedObjects::lose_host(HostId host) {
 void SharedObjects::bury(ParticipantId dead) {
   for (const auto& [offset, made] : objects_) bury(space_->at(offset), dead);
   for (const Made& made : destroyed_)
-    static_cast<void>(shared::Section(*space_, space_->at(made.block), near_ + 1).remove_dead(dead));
+    static_cast<void>(shared::Section(*space_, space_->at(made.block), master()).remove_dead(dead));
   space_->participant(dead).waits_for.store(0, std::memory_order_seq_cst);
 }
 
 void SharedObjects::bury(shared::Object& object, ParticipantId dead) {
-  const ParticipantId me = near_ + 1;
+  const ParticipantId me = master();
   switch (object.kind) {
     case SharedKind::cells:
       return static_cast<void>(shared::Section(*space_, object, me));  // so that it is in none any more

@@ -96,6 +96,8 @@ class SharedObjects {
     Clock::time_point seen{};
   };
 
+  /// Its own place among the participants: for what it does for nobody.
+  [[nodiscard]] ParticipantId master() const { return near_ + 1; }
   void make_table();
   void fill(shared::Object& object, const detail::SharedSpec& spec, std::uint64_t bytes);
   [[nodiscard]] ParticipantId executor(HostId host, std::uint32_t slot) const;

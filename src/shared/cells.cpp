@@ -61,26 +61,6 @@ SharedReply add(Number number, std::byte* cell, Bytes payload) {
   return {.answer = SharedAnswer::wrong_kind};
 }
 
-std::uint64_t bytes_of(Number number) {
-  switch (number) {
-    case Number::i8:
-    case Number::u8:
-      return 1;
-    case Number::i16:
-    case Number::u16:
-      return 2;
-    case Number::i32:
-    case Number::u32:
-    case Number::f32:
-      return 4;
-    case Number::i64:
-    case Number::u64:
-    case Number::f64:
-      return 8;
-  }
-  return 0;
-}
-
 template <class Word>
 SharedReply read_words(std::byte* from, std::uint64_t count) {
   if (count == 1) return reply_with(atomic_at<Word>(from).load());
@@ -162,7 +142,7 @@ SharedReply Cells::perform(const SharedRequest& request, ParticipantId me) {
     payload = count * size;
   } else if (request.verb == SharedVerb::compare_exchange) {
     payload = 2 * size;
-  } else if (request.verb != SharedVerb::add || bytes_of(static_cast<Number>(request.words[1])) != size) {
+  } else if (request.verb != SharedVerb::add || !are_words()) {
     return {.answer = SharedAnswer::wrong_kind};
   }
   if (request.payload.size() != payload) return {.answer = SharedAnswer::wrong_kind};
