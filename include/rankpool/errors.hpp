@@ -261,7 +261,9 @@ class RANKPOOL_API BinaryMismatch : public detail::PoolError {
   using PoolError::PoolError;
 };
 
-/// Waiting for a lock would never end, since this task or thread holds it itself. Python: none; there it hangs.
+/// Waiting for a shared object would never end: this task or thread holds the lock itself, locks' holders wait for each
+/// other in a ring, or all tasks and all threads of the master wait, none of them for a limited time. what() says who
+/// waits for what and who holds it. A lock() that throws it does not hold. Python: none; there all hang.
 class RANKPOOL_API Deadlock : public detail::PoolError {
  public:
   using PoolError::PoolError;

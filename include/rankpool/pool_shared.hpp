@@ -88,8 +88,8 @@ class PoolShared {
   [[nodiscard]] Event event() const { return Event(make(detail::SharedKind::event)); }
 
   /// @param parties how many it waits for, from 1.
-  /// @returns a barrier. Mirrors `multiprocessing.Barrier`. No more than processes() tasks run at a time, and a barrier
-  /// of more of them is waited for in vain.
+  /// @returns a barrier. Mirrors `multiprocessing.Barrier`. Up to 4 * processes() tasks can wait at a time,
+  /// on a node no more than 1,024.
   /// @throws std::invalid_argument for 0.
   [[nodiscard]] Barrier barrier(Count parties) const {
     const std::uint64_t number = parties.value("parties");

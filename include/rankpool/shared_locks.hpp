@@ -7,7 +7,8 @@
 /// Calls that wait block only their own executor; who has waited longest comes first. They are to be made in the thread
 /// in which the task runs, or in any thread of the master, of which 256 at a time may use such objects: each task and
 /// each such thread holds locks of its own. All calls throw std::logic_error when the object was destroyed or its pool
-/// is not here any more; those that wait, PoolClosed or BrokenPool when the pool is terminated or breaks meanwhile.
+/// is not here any more; those that wait, Deadlock when that would be for ever, and PoolClosed or BrokenPool when the
+/// pool is terminated or breaks meanwhile.
 #pragma once
 
 #include <chrono>
@@ -60,7 +61,7 @@ class SharedLock : public SharedObject {
   using SharedObject::SharedObject;
 
   /// Waits until nobody else holds it. Mirrors `lock.acquire()`.
-  /// @throws Deadlock when the caller holds it already and it is no RLock.
+  /// @throws Deadlock when that would be for ever; then it is not held. Python: it hangs.
   void lock() const { static_cast<void>(ask(SharedVerb::lock, "lock")); }
 
   /// @returns whether it is held now. Mirrors `lock.acquire(block=False)`.
@@ -153,7 +154,8 @@ class Semaphore : public detail::SharedObject {
 ///     std::unique_lock held(lock);
 ///     condition.wait([&] { return ready.get(); });
 ///
-/// Waiting may end without a notification: look whether what is waited for is there. Mirrors
+/// Waiting may end without a notification: look whether what is waited for is there. Where it throws Deadlock the lock
+/// may be held or not; unlock(), as the guard above calls it, is right in both cases. Mirrors
 /// `multiprocessing.Condition`.
 class Condition : public detail::SharedObject {
  public:

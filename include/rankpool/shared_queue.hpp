@@ -23,7 +23,8 @@ namespace rankpool {
 /// A task that dies while it waits takes no item with it; one that dies after get() has returned does. Calls that wait
 /// block only their own executor, and are to be made in the thread in which the task runs, or in any thread of the
 /// master. All throw std::logic_error when the object was destroyed or its pool is not here any more; those that wait,
-/// PoolClosed or BrokenPool when the pool is terminated or breaks meanwhile. Mirrors `multiprocessing.Queue`.
+/// Deadlock when that is for ever, PoolClosed or BrokenPool when the pool is terminated or breaks meanwhile. Mirrors
+/// `multiprocessing.Queue`.
 ///
 ///     while (auto job = jobs.get()) done.put(work(*job));   // until somebody calls jobs.close()
 template <class T>

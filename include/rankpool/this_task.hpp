@@ -22,7 +22,8 @@ namespace rankpool::this_task {
 /// @returns the MPI rank that the executor belongs to; 0 without MPI.
 [[nodiscard]] RANKPOOL_API int rank();
 
-/// @returns the executor's number within its rank, from 0; an executor's replacement has its number.
+/// @returns the executor's number within its rank, from 0; an executor's replacement has its number. Those that serve
+/// while tasks wait for shared objects have numbers after those of the pool's own.
 [[nodiscard]] RANKPOOL_API int slot();
 
 /// @returns the name of the host the task runs on.

@@ -12,7 +12,7 @@
 namespace rankpool::host {
 namespace {
 
-constexpr std::uint64_t channel_magic = 0x72616e6b706f6f36;  // "rankpoo6": changes with the layout
+constexpr std::uint64_t channel_magic = 0x72616e6b706f6f37;  // "rankpoo7": changes with the layout
 constexpr std::size_t page = 4096;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -30,18 +30,16 @@ std::uint64_t mailboxes_offset(std::uint64_t slots) {
   return round_up(last_words_offset(slots) + slots * sizeof(LastWords), page);
 }
 
-std::uint64_t outboxes_offset(std::uint64_t slots) {
-  return round_up(mailboxes_offset(slots) + slots * sizeof(Mailbox), page);
-}
-
 // Pages of its own.
 std::uint64_t roll_offset(std::uint64_t slots) {
-  return round_up(outboxes_offset(slots) + slots * outbox_bytes, roll_alignment());
+  return round_up(mailboxes_offset(slots) + slots * sizeof(Mailbox), roll_alignment());
 }
 
 std::uint64_t end_of_roll(std::uint64_t slots) {
   return round_up(roll_offset(slots) + slots * sizeof(RollEntry), roll_alignment());
 }
+
+std::uint64_t end_of_outboxes(std::uint64_t slots) { return outboxes_offset(slots) + slots * outbox_bytes; }
 
 // Twice the memory leaves room for fragments; only what is used is ever reserved.
 std::size_t default_reservation() {
@@ -49,36 +47,46 @@ std::size_t default_reservation() {
   return 2 * pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
+// What the user reserves is without the outboxes of spare executors, which mostly have no memory.
+std::size_t reservation(const Channel::Config& config) {
+  if (config.reservation == 0) return default_reservation();
+  const auto base = static_cast<std::uint32_t>(config.slot_ranks.size());
+  return config.reservation + (slots_for(base) - base) * outbox_bytes;
+}
+
 }  // namespace
 
+std::uint64_t outboxes_offset(std::uint64_t slots) { return end_of_roll(slots); }
+
 void ExecutorSlot::vacate() {
-  for (auto* word : {&head, &granted, &spare, &tail, &open_run, &chunk_end}) word->store(0);
+  for (auto* word : {&head, &granted, &spare, &tail, &open_run, &chunk_end, &returned_end}) word->store(0);
   for (auto* word : {&claiming, &waits_for_space, &served}) word->store(0);
   state.store(SlotState::vacant, std::memory_order_release);
 }
 
-Channel::Channel(const Config& config)
-    : memory_(SharedMemory::create(config.reservation != 0 ? config.reservation : default_reservation())) {
-  const std::uint64_t slots = config.slot_ranks.size();
+Channel::Channel(const Config& config) : memory_(SharedMemory::create(reservation(config))) {
+  const auto base = static_cast<std::uint32_t>(config.slot_ranks.size());
+  const std::uint32_t slots = slots_for(base);
   if (slots > max_executors || config.members > max_members) {
     throw std::invalid_argument("rankpool: a node can have " + std::to_string(max_executors) +
                                 " executors at most; lower RANKPOOL_PROCESSES or PoolOptions::processes");
   }
-  const std::uint64_t fixed = end_of_roll(slots);
-  if (fixed + page > memory_.size()) {
-    throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + std::to_string(slots) + " executors");
+  if (end_of_outboxes(slots) + page > memory_.size()) {
+    throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + std::to_string(base) + " executors");
   }
-  memory_.commit(0, fixed);
+  memory_.commit(0, outboxes_offset(slots) + base * outbox_bytes);
   header_ = new (memory_.base()) ChannelHeader;
-  header_->slots = static_cast<std::uint32_t>(slots);
+  header_->slots = slots;
+  header_->base = base;
   header_->members = config.members;
   header_->leader = support::ProcessIdentity::of_this_process();
   header_->settings = config.settings;
   find_parts();
   for (std::uint32_t i = 0; i < slots; ++i) {
     auto* slot = new (slots_ + i) ExecutorSlot;
-    slot->rank = config.slot_ranks[i];
-    slot->member = config.slot_members[i];
+    slot->rank = config.slot_ranks[i % base];
+    slot->member = config.slot_members[i % base];
+    if (i >= base) header_->away.insert(i);
     new (last_words_ + i) LastWords;
     new (mailboxes_ + i) Mailbox;
     new (roll_ + i) RollEntry;
@@ -99,17 +107,20 @@ Channel::Channel(SharedMemory memory) : memory_(std::move(memory)) {
 void Channel::find_parts() {
   slots_ = reinterpret_cast<ExecutorSlot*>(memory_.base() + slots_offset());
   slot_count_ = header_->slots;
+  base_count_ = header_->base;
   member_count_ = header_->members;
   last_words_ = reinterpret_cast<LastWords*>(memory_.base() + last_words_offset(slot_count_));
   mailboxes_ = reinterpret_cast<Mailbox*>(memory_.base() + mailboxes_offset(slot_count_));
   roll_ = reinterpret_cast<RollEntry*>(memory_.base() + roll_offset(slot_count_));
   outboxes_ = outboxes_offset(slot_count_);
-  arena_begin_ = end_of_roll(slot_count_);
+  arena_begin_ = end_of_outboxes(slot_count_);
 }
 
 void Channel::keep_roll_from_children() noexcept {
-  madvise(roll_, arena_begin_ - roll_offset(slot_count_), MADV_DONTFORK);
+  madvise(roll_, end_of_roll(slot_count_) - roll_offset(slot_count_), MADV_DONTFORK);
 }
+
+void Channel::furnish(std::uint32_t slot) { memory_.commit(outboxes_ + slot * outbox_bytes, outbox_bytes); }
 
 void Channel::learn_facts() {
   leader_ = header_->leader;

@@ -25,14 +25,14 @@
 #include "host/mailbox.hpp"
 #include "host/progress.hpp"
 #include "host/shared_memory.hpp"
+#include "host/slots.hpp"
 #include "support/futex.hpp"
 #include "support/process_watch.hpp"
 
 namespace rankpool::host {
 
-inline constexpr std::uint32_t max_lots = 64;         ///< one bit each in a word
-inline constexpr std::uint32_t max_executors = 1024;  ///< of one node
-inline constexpr std::uint32_t max_members = 1024;    ///< ranks of one node
+inline constexpr std::uint32_t max_lots = 64;       ///< one bit each in a word
+inline constexpr std::uint32_t max_members = 1024;  ///< ranks of one node
 inline constexpr std::size_t cache_line = 64;
 /// Large enough that an executor rarely waits for the leader, small enough to stay in the cache.
 inline constexpr std::uint64_t outbox_bytes = std::uint64_t{512} << 10U;
@@ -52,7 +52,7 @@ struct ClaimWord {
   static constexpr std::uint64_t closed = next_mask;
 };
 
-/// A posted lot. The fields are stable from the moment the claim word opens until the lot's last task has ended; an
+/// A posted lot. The fields are stable from the moment the claim word opens until the lot leaves the slot; an
 /// executor that reads them earlier or later finds out by its compare-exchange. Relaxed atomics, because such a read
 /// may race.
 struct alignas(cache_line) LotSlot {
@@ -126,10 +126,13 @@ struct alignas(cache_line) ExecutorSlot {  // NOLINT(clang-analyzer-optin.perfor
   std::atomic<std::uint32_t> served{0};     ///< this process has passed its initializer
   std::atomic<std::uint64_t> chunk_lot{0};  ///< lot of the chunk
   std::atomic<std::uint64_t> chunk_first{0};
-  std::atomic<std::uint64_t> chunk_end{0};  ///< 0: no chunk
-  std::atomic<std::uint64_t> wanted{0};     ///< bytes of the block asked for
-  std::atomic<std::uint64_t> unwanted{0};   ///< spare block given back with the question; 0 none
-  std::atomic<std::uint64_t> asks{0};       ///< questions so far
+  std::atomic<std::uint64_t> chunk_end{0};     ///< 0: no chunk
+  std::atomic<std::uint64_t> returned_lot{0};  ///< of the rest of a chunk that it gives back
+  std::atomic<std::uint64_t> returned_first{0};
+  std::atomic<std::uint64_t> returned_end{0};  ///< 0: the leader has taken it
+  std::atomic<std::uint64_t> wanted{0};        ///< bytes of the block asked for
+  std::atomic<std::uint64_t> unwanted{0};      ///< spare block given back with the question; 0 none
+  std::atomic<std::uint64_t> asks{0};          ///< questions so far
 
   static constexpr std::uint64_t no_block = ~std::uint64_t{0};
 
@@ -192,6 +195,16 @@ class AtomicSet {
     }
     return true;
   }
+  /// Visits every member that is one of `slots`.
+  template <typename Visit>
+  void for_each(std::uint32_t slots, Visit&& visit) const {
+    for (std::uint32_t w = 0; w * bits < slots; ++w) {
+      for (std::uint64_t members = words_[w].load(std::memory_order_seq_cst); members != 0; members &= members - 1) {
+        const std::uint32_t i = w * bits + static_cast<std::uint32_t>(std::countr_zero(members));
+        if (i < slots) visit(i);
+      }
+    }
+  }
   /// Takes every member out and visits it, if it is one of `slots`.
   template <typename Visit>
   void drain(std::uint32_t slots, Visit&& visit) {
@@ -237,7 +250,8 @@ struct ExecutorSettings {
 
 struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as above
   std::uint64_t magic = 0;
-  std::uint32_t slots = 0;
+  std::uint32_t slots = 0;  ///< spare ones, too
+  std::uint32_t base = 0;   ///< the first of them, which are not spare
   std::uint32_t members = 0;
   support::ProcessIdentity leader;  ///< see Channel::leader()
   ExecutorSettings settings;
@@ -250,14 +264,19 @@ struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as 
   alignas(cache_line) AtomicSet ready;     ///< outboxes with something new
   AtomicSet exited;                        ///< slots whose state a zygote changed
   AtomicSet asking;                        ///< slots that want a block
+  AtomicSet returning;                     ///< slots that give the rest of a chunk back
   AtomicSet mail;                          ///< slots whose mailbox waits for the leader
   std::atomic<std::uint32_t> far_rung{0};  ///< 1: one that uses shared objects, not from here, was rung
   alignas(cache_line) AtomicSet sleepers;  ///< executors asleep for lack of work
-  AtomicSet blocked;                       ///< executors asleep in a task, which waits for others
+  AtomicSet resting;                       ///< executors asleep in a task, which waits for others
+  AtomicSet blocked;                       ///< those that have been waiting for long
+  AtomicSet away;                          ///< spare slots without a process, or whose executor is not needed now
   AtomicSet spinners;                      ///< executors about to fall asleep, that look for work until then
   alignas(cache_line) std::atomic<std::uint64_t> open_lots{0};
   /// Executors that want a CPU, as far as can be told.
-  [[nodiscard]] std::uint32_t awake() const noexcept { return slots - sleepers.size(slots) - blocked.size(slots); }
+  [[nodiscard]] std::uint32_t awake() const noexcept {
+    return slots - sleepers.size(slots) - resting.size(slots) - away.size(slots);
+  }
 
   /// Offset of the table of those who use shared objects; 0 where there are none, or not here.
   std::atomic<std::uint64_t> participants{0};
@@ -266,11 +285,15 @@ struct ChannelHeader {  // NOLINT(clang-analyzer-optin.performance.Padding): as 
   alignas(cache_line) std::array<support::Bell, max_members> member_bells{};
 };
 
+/// Where the first executor's outbox is in a channel with so many slots: in the last of the fixed parts, for those of
+/// spare slots have no memory until they are needed.
+[[nodiscard]] std::uint64_t outboxes_offset(std::uint64_t slots);
+
 /// A process's view of the channel.
 class Channel {
  public:
   struct Config {
-    std::vector<std::int32_t> slot_ranks;     ///< the rank of each executor slot
+    std::vector<std::int32_t> slot_ranks;     ///< the rank of each executor slot that is not spare
     std::vector<std::uint32_t> slot_members;  ///< the same, counted within the node
     std::uint32_t members = 1;
     ExecutorSettings settings;
@@ -285,6 +308,14 @@ class Channel {
   ChannelHeader& header() { return *header_; }
   ExecutorSlot& slot(std::uint32_t i) { return slots_[i]; }
   [[nodiscard]] std::uint32_t slots() const { return slot_count_; }
+  /// Those that always have an executor; the others are spare, for tasks that wait.
+  [[nodiscard]] std::uint32_t base() const { return base_count_; }
+  [[nodiscard]] bool is_spare(std::uint32_t slot) const { return slot >= base_count_; }
+  /// Executors in spare slots that serve or soon will.
+  [[nodiscard]] std::uint32_t spares() const noexcept {
+    const std::uint32_t spare = slot_count_ - base_count_;
+    return spare - std::min(spare, header_->away.size(slot_count_));
+  }
   [[nodiscard]] std::uint32_t members() const { return member_count_; }
   /// The rank that forks the slot's executor, counted within the node.
   [[nodiscard]] std::uint32_t member(std::uint32_t slot) const { return places_[slot].member; }
@@ -297,6 +328,8 @@ class Channel {
   LastWords& last_words(std::uint32_t slot) { return last_words_[slot]; }
   RollEntry& roll(std::uint32_t slot) { return roll_[slot]; }
   Mailbox& mailbox(std::uint32_t slot) { return mailboxes_[slot]; }
+  /// A spare slot's executor is to be forked: its outbox gets its memory. Throws std::system_error.
+  void furnish(std::uint32_t slot);
   /// What this process forks from now on has no roll.
   void keep_roll_from_children() noexcept;
   std::byte* outbox(std::uint32_t slot) { return memory_.base() + outboxes_ + slot * outbox_bytes; }
@@ -331,6 +364,7 @@ class Channel {
   std::uint64_t arena_begin_ = 0;
   // As the channel told before a task could write there.
   std::uint32_t slot_count_ = 0;
+  std::uint32_t base_count_ = 0;
   std::uint32_t member_count_ = 0;
   support::ProcessIdentity leader_;
   std::vector<Place> places_;  ///< by slot

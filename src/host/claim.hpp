@@ -28,7 +28,7 @@ struct ClaimedChunk {
 
 class Claimer {
  public:
-  Claimer(Channel& channel, std::uint32_t slot) : channel_(channel), slot_(channel.slot(slot)) {}
+  Claimer(Channel& channel, std::uint32_t slot) : channel_(channel), number_(slot), slot_(channel.slot(slot)) {}
 
   /// Claims a chunk of at most `most` tasks from any open lot, the current one first. `measured` gives the tasks that
   /// fill the target time, by call id.
@@ -53,6 +53,25 @@ class Claimer {
   /// The next chunk is another call's, if one is open: a call of short tasks must not wait for the end of one of long
   /// tasks.
   void take_turns() { turn_ = Turn::is_over; }
+  /// Whether the chunk has tasks from there on.
+  [[nodiscard]] bool has_from(std::uint64_t first) const {
+    return first < slot_.chunk_end.load(std::memory_order_relaxed);
+  }
+  /// Those are for others. @returns false, and they stay mine, where the leader has yet to take what was given back
+  /// before.
+  bool give_back(std::uint64_t first) {
+    AtomicSet& returning = channel_.header().returning;
+    const std::uint64_t end = slot_.chunk_end.load(std::memory_order_relaxed);
+    if (returning.contains(number_)) return false;
+    slot_.returned_first.store(first, std::memory_order_relaxed);
+    slot_.returned_end.store(end, std::memory_order_relaxed);
+    slot_.returned_lot.store(chunk_.lot, std::memory_order_relaxed);
+    // Before it is told: who dies from here on has left tasks that are nobody's, which go back all the same.
+    slot_.chunk_end.store(first, std::memory_order_release);
+    returning.insert(number_);
+    channel_.ring_leader();
+    return true;
+  }
   /// The chunk's results are all published.
   void finish_chunk() { slot_.chunk_end.store(0, std::memory_order_release); }
   /// Nothing is claimed or about to be.
@@ -91,13 +110,14 @@ class Claimer {
       const std::uint64_t size = std::min(most, chunk_size(lot, image, first, chunk_.first + count, measured));
       const std::uint64_t after = word + size;
       if (!lot.claim.compare_exchange_weak(word, after, std::memory_order_seq_cst)) continue;
+      if (next + size == count) announce_exhausted(i);
+      // From here on the slot may be another lot's.
       slot_.chunk_lot.store(chunk_.lot, std::memory_order_relaxed);
       slot_.chunk_first.store(first, std::memory_order_relaxed);
       slot_.chunk_end.store(first + size, std::memory_order_release);
       chunk_.lot_slot = i;
       chunk_.first = first;
       chunk_.count = size;
-      if (next + size == count) announce_exhausted(i);
       return true;
     }
   }
@@ -140,6 +160,7 @@ class Claimer {
   }
 
   Channel& channel_;
+  std::uint32_t number_;
   ExecutorSlot& slot_;
   ClaimedChunk chunk_;
   std::uint32_t current_ = 0;

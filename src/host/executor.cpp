@@ -28,6 +28,9 @@ using namespace std::chrono_literals;
 // A reply that comes within this is worth more than the sleep and wake-up it saves (about 12 us on separate cores).
 constexpr auto spin_time = 50us;
 
+// A spare executor that nobody has needed for so long leaves.
+constexpr auto stay_aside = 1s;
+
 // Two switches between processes take longer: what woke this one runs on another CPU.
 constexpr auto switch_time = 3us;
 
@@ -65,8 +68,10 @@ Executor::Executor(Channel& channel, std::uint32_t slot)
                  .seed = channel.header().settings.seed},
       results_(channel, slot),
       claimer_(channel, slot),
+      objects_(channel, slot, [this] { return give_back_rest(); }),
       tasks_left_(channel.header().settings.max_tasks_per_child) {
   if (tasks_left_ == 0) tasks_left_ = no_limit;
+  shared::become_executor_of(channel.header().settings.pool, objects_);
 }
 
 void Executor::serve() {
@@ -81,12 +86,16 @@ void Executor::serve() {
     }
     return std::uint64_t{0};
   };
+  const bool is_spare = channel_.is_spare(slot_number_);
   for (;;) {
+    if (is_spare && !is_needed() && !step_aside()) break;
     if (claimer_.claim(tasks_left_, measured)) {
       run_claimed();
       if (tasks_left_ == 0) break;
     } else if (channel_.header().phase.load(std::memory_order_seq_cst) != Phase::open) {
       break;
+    } else if (is_spare) {
+      if (!step_aside()) break;
     } else {
       wait_for_work();
     }
@@ -128,7 +137,7 @@ void Executor::run_claimed() {
   }
   has_run_ = true;
   claimer_.finish_chunk();
-  if (tasks_left_ != no_limit) tasks_left_ -= chunk.count;
+  if (tasks_left_ != no_limit) tasks_left_ -= std::min(chunk.count, results_.tasks());
 }
 
 void Executor::run_chunk(LoadedCall& call) {
@@ -157,8 +166,19 @@ void Executor::run_chunk(LoadedCall& call) {
   const auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
   shared::end_task();
   results_.end(elapsed.count());
-  call.timer.record(chunk.count, elapsed.count());
+  call.timer.record(std::min(chunk.count, results_.tasks()), elapsed.count());
   if (elapsed > worth_a_turn) claimer_.take_turns();
+}
+
+/// In the middle of a task, which waits for others: maybe for those behind it in the chunk.
+/// @returns false where it is to be tried again.
+bool Executor::give_back_rest() {
+  if (task::current_task() == nullptr) return true;
+  const std::uint64_t next = results_.running_task() + 1;
+  if (!claimer_.has_from(next)) return true;
+  if (!claimer_.give_back(next)) return false;
+  results_.stop_after_this();
+  return true;
 }
 
 // The callable could not be had: that is the error of each task.
@@ -192,6 +212,26 @@ void Executor::throw_mismatch(const BinaryMismatch& mismatch) const {
 bool Executor::sees_work() const {
   return channel_.header().open_lots.load(std::memory_order_seq_cst) != 0 ||
          channel_.header().phase.load(std::memory_order_seq_cst) != Phase::open;
+}
+
+/// As many spare ones serve as executors are blocked.
+bool Executor::is_needed() const { return channel_.spares() <= channel_.header().blocked.size(channel_.slots()); }
+
+/// Waits to be needed. @returns false where that is over: it leaves.
+bool Executor::step_aside() {
+  auto& header = channel_.header();
+  claimer_.let_go();
+  header.away.insert(slot_number_);
+  // What came before that the leader has not called it for; all of them may have stepped aside at once.
+  const bool is_missed = channel_.spares() < header.blocked.size(channel_.slots());
+  if (is_missed && sees_work() && header.away.erase(slot_number_)) return true;
+  const auto until = Clock::now() + stay_aside;
+  while (Clock::now() < until && header.phase.load(std::memory_order_seq_cst) == Phase::open) {
+    const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
+    if (!header.away.contains(slot_number_)) return true;  // the leader has taken it out
+    support::futex_wait(slot_.bell.rings, rings, stay_aside);
+  }
+  return !header.away.contains(slot_number_);
 }
 
 void Executor::wait_for_work() {
@@ -249,8 +289,6 @@ void executor_main(Channel& channel, std::uint32_t slot) {
   task::mark_executor();
   keep_stderr(channel, slot);
   dump_crashes_to(channel.last_words(slot).crash);
-  ExecutorObjects objects(channel, slot);
-  shared::become_executor_of(channel.header().settings.pool, objects);
   Executor(channel, slot).serve();
 }
 

@@ -10,6 +10,7 @@
 
 #include "host/channel.hpp"
 #include "host/claim.hpp"
+#include "host/executor_objects.hpp"
 #include "host/lot.hpp"
 #include "host/outbox.hpp"
 #include "scheduler/chunking.hpp"
@@ -55,6 +56,9 @@ class Executor {
   LoadedCall& load(std::uint64_t call, const CallHeader& image);
   /// What its module's lack is called where several ranks might lack it.
   [[noreturn]] void throw_mismatch(const BinaryMismatch& mismatch) const;
+  bool give_back_rest();
+  [[nodiscard]] bool is_needed() const;
+  [[nodiscard]] bool step_aside();
   void wait_for_work();
   bool spin_for_work();
   bool look_for_work();
@@ -67,6 +71,7 @@ class Executor {
   task::Workplace workplace_;
   OutboxWriter results_;
   Claimer claimer_;
+  ExecutorObjects objects_;
   support::SpinTrust trust_;
   support::NodeRecycler nodes_;
   std::pmr::list<LoadedCall> calls_{&nodes_};  ///< the last used first

@@ -19,6 +19,7 @@ namespace rankpool::host {
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
 using detail::SharedReply;
 using detail::SharedRequest;
 using detail::SharedVerb;
@@ -27,28 +28,70 @@ using shared::Operation;
 // A leader that has died never answers; the executor looks up now and then only so that a debugger sees it move.
 constexpr auto look_up = 1s;
 
+// A task that has waited so long for others may wait for what has not been begun: that is to have its executor. Far
+// from the objects a message and its answer may take as long on a busy machine.
+constexpr auto long_wait = 1ms;
+constexpr auto long_wait_for_answer = 10ms;
+
 // What comes within this is worth more than the sleep and wake-up it saves.
 constexpr auto spin_time = 50us;
-
-/// As long as it lives this executor, though it has a task, wants no CPU.
-class Blocked {
- public:
-  Blocked(AtomicSet& blocked, std::uint32_t slot) : blocked_(blocked), slot_(slot) { blocked_.insert(slot_); }
-  Blocked(const Blocked&) = delete;
-  Blocked& operator=(const Blocked&) = delete;
-  ~Blocked() { blocked_.erase(slot_); }
-
- private:
-  AtomicSet& blocked_;
-  std::uint32_t slot_;
-};
 
 bool is_for_cells(SharedVerb verb) { return verb <= SharedVerb::compare_exchange; }
 
 }  // namespace
 
-ExecutorObjects::ExecutorObjects(Channel& channel, std::uint32_t slot)
-    : channel_(channel), slot_number_(slot), slot_(channel.slot(slot)), mailbox_(channel.mailbox(slot)) {}
+/// The executor waits, as long as it lives, in a task.
+class ExecutorObjects::Waiting {
+ public:
+  Waiting(ExecutorObjects& objects, Clock::duration long_wait)
+      : objects_(objects), header_(objects.channel_.header()), until_long_(Clock::now() + long_wait) {}
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() {
+    if (state_ != State::brief) header_.blocked.erase(objects_.slot_number_);
+  }
+
+  /// Calls `sleep` with the time to sleep at most.
+  template <class Sleep>
+  void sleep(std::chrono::nanoseconds time, const Sleep& sleep) {
+    const bool in_task = objects_.in_own_thread();
+    if (in_task && state_ != State::told) time = std::min(time, note_long_wait());
+    if (in_task) header_.resting.insert(objects_.slot_number_);
+    sleep(time);
+    if (in_task) header_.resting.erase(objects_.slot_number_);
+  }
+
+ private:
+  enum class State : std::uint8_t {
+    brief,
+    is_long,
+    told  ///< and there is nothing to be given up for others
+  };
+
+  /// @returns how long to sleep at most before the next note.
+  std::chrono::nanoseconds note_long_wait() {
+    const auto left = until_long_ - Clock::now();
+    if (left.count() > 0) return left;
+    if (std::exchange(state_, State::is_long) == State::brief) header_.blocked.insert(objects_.slot_number_);
+    const bool done = objects_.on_blocked_();
+    objects_.channel_.ring_leader();
+    if (!done) return long_wait;
+    state_ = State::told;
+    return std::chrono::nanoseconds::max();
+  }
+
+  ExecutorObjects& objects_;
+  ChannelHeader& header_;
+  Clock::time_point until_long_;
+  State state_ = State::brief;
+};
+
+ExecutorObjects::ExecutorObjects(Channel& channel, std::uint32_t slot, std::function<bool()> on_blocked)
+    : channel_(channel),
+      slot_number_(slot),
+      slot_(channel.slot(slot)),
+      mailbox_(channel.mailbox(slot)),
+      on_blocked_(std::move(on_blocked)) {}
 
 /// Null on a node where they are not.
 shared::Space* ExecutorObjects::space() {
@@ -61,11 +104,11 @@ shared::Space* ExecutorObjects::space() {
   return &*space_;
 }
 
-SharedReply ExecutorObjects::perform(const SharedRequest& request) {
+SharedReply ExecutorObjects::perform(const SharedRequest& asked) {
   home_.require("a shared object");
-  if (is_for_cells(request.verb)) {
+  if (is_for_cells(asked.verb)) {
     shared::Space* here = space();
-    return here != nullptr ? perform_here(*here, request) : ask_master(request);
+    return here != nullptr ? perform_here(*here, asked) : ask_master(asked);
   }
   if (!in_own_thread()) {
     throw std::logic_error(
@@ -75,6 +118,8 @@ SharedReply ExecutorObjects::perform(const SharedRequest& request) {
   const task::TaskNumber task = task::current_number();
   if (holdings_.any_but_of(task)) give_back_held();
   holdings_.reserve();
+  SharedRequest request = asked;
+  request.task = task == task::TaskNumber{} ? 0 : task.index + 1;
   shared::Space* here = space();
   SharedReply reply = here != nullptr ? perform_here(*here, request) : ask_master(request);
   holdings_.note(request, reply, task);
@@ -84,10 +129,11 @@ SharedReply ExecutorObjects::perform(const SharedRequest& request) {
 void ExecutorObjects::destroy(const detail::SharedHandle&) { detail::refuse_inside_task("destroy()"); }
 
 SharedReply ExecutorObjects::perform_here(shared::Space& space, const SharedRequest& request) {
-  const auto rest = [this](shared::Participant& mine, std::uint32_t rings, std::chrono::nanoseconds time) {
+  std::optional<Waiting> waiting;
+  const auto rest = [&](shared::Participant& mine, std::uint32_t rings, std::chrono::nanoseconds time) {
     if (spin([&] { return mine.rings.load(std::memory_order_relaxed) != rings; })) return;
-    const Blocked blocked(channel_.header().blocked, slot_number_);
-    mine.sleep(rings, time);
+    if (!waiting) waiting.emplace(*this, long_wait);
+    waiting->sleep(time, [&](std::chrono::nanoseconds most) { mine.sleep(rings, most); });
   };
   Operation operation(space, slot_number_ + 1, request);
   for (Operation::Next next = operation.start(); next != Operation::Next::done;) {
@@ -98,6 +144,9 @@ SharedReply ExecutorObjects::perform_here(shared::Space& space, const SharedRequ
     }
     const std::string why = ask_for_room(request);
     next = why.empty() ? operation.try_again() : operation.go_without_room(why);
+  }
+  if (operation.reply().answer == detail::SharedAnswer::in_vain) {
+    operation.reply().bytes = ask_master({.verb = SharedVerb::why, .object = request.object}).bytes;
   }
   return std::move(operation.reply());
 }
@@ -165,12 +214,11 @@ void ExecutorObjects::pass_turn(Mailbox::Turn turn) {
 void ExecutorObjects::await_turn_of_mine() {
   const auto is_mine = [this] { return mailbox_.turn.load(std::memory_order_acquire) != passed_; };
   if (spin(is_mine)) return;
-  std::optional<Blocked> blocked;
-  if (in_own_thread()) blocked.emplace(channel_.header().blocked, slot_number_);
+  Waiting waiting(*this, long_wait_for_answer);
   for (;;) {
     const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
     if (is_mine()) return;
-    support::futex_wait(slot_.bell.rings, rings, look_up);
+    waiting.sleep(look_up, [&](std::chrono::nanoseconds most) { support::futex_wait(slot_.bell.rings, rings, most); });
   }
 }
 
@@ -178,13 +226,13 @@ template <class Awaited>
 bool ExecutorObjects::spin(const Awaited& awaited) {
   ChannelHeader& header = channel_.header();
   if (!trust_.worth_trying()) return false;
-  const auto spin_until = std::chrono::steady_clock::now() + spin_time;
+  const auto spin_until = Clock::now() + spin_time;
   while (header.awake() <= header.settings.cpus) {
     if (support::spin_round(awaited)) {
       trust_.note_success();
       return true;
     }
-    if (std::chrono::steady_clock::now() >= spin_until) break;
+    if (Clock::now() >= spin_until) break;
   }
   trust_.note_failure();
   return false;

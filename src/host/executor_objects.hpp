@@ -2,7 +2,9 @@
 // asking the master, who does it for it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -22,7 +24,8 @@ namespace rankpool::host {
 
 class ExecutorObjects final : public shared::Access {
  public:
-  ExecutorObjects(Channel& channel, std::uint32_t slot);
+  /// @param on_blocked called inside a task that has been waiting for others for long, until it returns true.
+  ExecutorObjects(Channel& channel, std::uint32_t slot, std::function<bool()> on_blocked);
 
   detail::SharedReply perform(const detail::SharedRequest& request) override;
   void destroy(const detail::SharedHandle& object) override;
@@ -35,6 +38,7 @@ class ExecutorObjects final : public shared::Access {
   detail::SharedReply ask_master(const detail::SharedRequest& request);
   void put_question(detail::Bytes question);
   std::vector<std::byte> take_answer();
+  class Waiting;
   void pass_turn(Mailbox::Turn turn);
   void await_turn_of_mine();
   template <class Awaited>
@@ -46,6 +50,7 @@ class ExecutorObjects final : public shared::Access {
   std::uint32_t slot_number_;
   ExecutorSlot& slot_;
   Mailbox& mailbox_;
+  std::function<bool()> on_blocked_;
   detail::HomeProcess home_;
   std::thread::id thread_ = std::this_thread::get_id();
   std::once_flag space_found_;

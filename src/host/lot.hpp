@@ -81,6 +81,13 @@ struct Question {
   detail::Bytes bytes;
 };
 
+/// Of a node's tasks that have been waiting for others for long, through shared objects.
+struct Blocked {
+  std::uint32_t executors = 0;
+  bool all = false;      ///< executors, and there can't be more
+  std::string why = {};  ///< if these are fewer than there may be
+};
+
 /// Receives what happened on a host; called from Host::poll(), in its thread. Spans live for the call only.
 class HostListener {
  public:
@@ -112,6 +119,8 @@ class HostListener {
   virtual void on_question(const Question& question) = 0;
   /// The slot's executor is dead; the next one has not been started.
   virtual void on_executor_gone(std::uint32_t slot) = 0;
+  /// Told when that changes.
+  virtual void on_blocked(const Blocked& blocked) = 0;
   /// Those who wait for shared objects elsewhere than in the host's executors are to look.
   virtual void on_far_rung() = 0;
   /// No executor can serve any more: `reason` is for the user.

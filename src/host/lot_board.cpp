@@ -27,13 +27,39 @@ std::optional<std::uint32_t> LotBoard::free_slot() {
   return std::nullopt;
 }
 
+void LotBoard::park_for_waiting() {
+  for (std::uint32_t slot = 0; slot < max_lots && !waiting_.empty(); ++slot) {
+    if (!exhausted(slot) || is_being_claimed(slot)) continue;
+    parked_.emplace(accounts_[slot]->lot().id, Parked{*accounts_[slot], slot});
+    close(slot);
+    put_up_next();
+  }
+}
+
+// Of one that is used up: whether an executor may have yet to clear the slot's bit, which would then be another lot's.
+bool LotBoard::is_being_claimed(std::uint32_t slot) const {
+  for (std::uint32_t i = 0; i < channel_.slots(); ++i) {
+    const ExecutorSlot& executor = channel_.slot(i);
+    const bool is_here = executor.claiming.load(std::memory_order_seq_cst) == slot + 1;
+    if (is_here && executor.chunk_end.load(std::memory_order_acquire) == 0) return true;
+  }
+  return false;
+}
+
+void LotBoard::put_up_next() {
+  if (waiting_.empty()) return;
+  const Waiting next = waiting_.front();
+  waiting_.pop_front();
+  put_up(next, *free_slot());
+}
+
 void LotBoard::put_up(const Waiting& waiting, std::uint32_t slot) {
   const Lot& lot = waiting.lot;
   constexpr auto relaxed = std::memory_order_relaxed;
   LotSlot& posted = channel_.header().lots[slot];
   // Orders the fields below behind the word's closing for executors that still read the slot's last lot.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  // The claim word has been closed, in a new generation, since the slot's last lot ended.
+  // The claim word has been closed, in a new generation, since the slot's last lot left it.
   posted.lot.store(lot.id, relaxed);
   posted.call.store(lot.call, relaxed);
   posted.image.store(waiting.image, relaxed);
@@ -60,6 +86,14 @@ void LotBoard::wake_executors() {
   const std::uint64_t unclaimed = unclaimed_tasks();
   const std::uint64_t looking = executors_looking(outstanding_ - std::min(outstanding_, unclaimed));
   if (unclaimed > looking) wake(unclaimed - looking);
+}
+
+std::uint64_t LotBoard::unattended_tasks() const {
+  const std::uint64_t unclaimed = unclaimed_tasks();
+  if (unclaimed == 0) return 0;
+  const std::uint64_t attended = executors_looking(outstanding_ - std::min(outstanding_, unclaimed)) +
+                                 channel_.header().sleepers.size(channel_.slots());
+  return unclaimed - std::min(unclaimed, attended);
 }
 
 void LotBoard::wake_for_all_unclaimed() {
@@ -126,11 +160,22 @@ void LotBoard::take_back_all() {
 
 bool LotBoard::settle(LotId lot, std::uint64_t first, std::uint64_t count) {
   const auto found = slots_.find(lot);
-  if (found == slots_.end()) return false;
+  if (found == slots_.end()) return settle_parked(lot, first, count);
   const std::uint32_t slot = found->second;
   if (!accounts_[slot]->settle(first, count)) return false;
   outstanding_ -= count;
-  if (accounts_[slot]->outstanding() == 0) close(slot);
+  if (accounts_[slot]->outstanding() == 0) {
+    close(slot);
+    put_up_next();
+  }
+  return true;
+}
+
+bool LotBoard::settle_parked(LotId lot, std::uint64_t first, std::uint64_t count) {
+  const auto found = parked_.find(lot);
+  if (found == parked_.end() || !found->second.account.settle(first, count)) return false;
+  outstanding_ -= count;
+  if (found->second.account.outstanding() == 0) parked_.erase(found);
   return true;
 }
 
@@ -144,26 +189,30 @@ void LotBoard::close(std::uint32_t slot) {
   if ((open.load(std::memory_order_seq_cst) & bit) != 0) open.fetch_and(~bit, std::memory_order_seq_cst);
   slots_.erase(accounts_[slot]->lot().id);
   accounts_[slot].reset();
-  if (waiting_.empty()) return;
-  const Waiting next = waiting_.front();
-  waiting_.pop_front();
-  put_up(next, *free_slot());
 }
 
 LotAccount* LotBoard::account_of(LotId lot) {
-  const auto found = slots_.find(lot);
-  return found == slots_.end() ? nullptr : &*accounts_[found->second];
+  if (const auto found = slots_.find(lot); found != slots_.end()) return &*accounts_[found->second];
+  const auto parked = parked_.find(lot);
+  return parked == parked_.end() ? nullptr : &parked->second.account;
 }
 
-void LotBoard::hide_if_exhausted(std::uint32_t slot) {
-  if (!accounts_[slot] || !exhausted(slot)) return;
-  channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+void LotBoard::hide_exhausted() {
+  for (std::uint32_t slot = 0; slot < max_lots; ++slot) {
+    if (!accounts_[slot] || !exhausted(slot)) continue;
+    channel_.header().open_lots.fetch_and(~(std::uint64_t{1} << slot), std::memory_order_seq_cst);
+  }
 }
 
 bool LotBoard::has_begun(LotId lot) const {
   const auto found = slots_.find(lot);
-  if (found == slots_.end()) return false;
+  if (found == slots_.end()) return parked_.contains(lot);
   return ClaimWord::next(channel_.header().lots[found->second].claim.load(std::memory_order_seq_cst)) != 0;
+}
+
+bool LotBoard::is_exhausted(LotId lot) const {
+  const auto found = slots_.find(lot);
+  return found == slots_.end() || exhausted(found->second);
 }
 
 bool LotBoard::exhausted(std::uint32_t slot) const {

@@ -44,6 +44,8 @@ OutboxWriter::OutboxWriter(Channel& channel, std::uint32_t slot)
 
 void OutboxWriter::begin(std::uint64_t lot, std::uint64_t first, std::uint64_t result_stride) {
   lot_ = lot;
+  chunk_first_ = first;
+  tasks_ = ~std::uint64_t{0};
   result_stride_ = result_stride;
   open_run(first, 0);
 }

@@ -18,6 +18,11 @@ class OutboxWriter final : public detail::ResultWriter {
 
   /// Starts the results of a chunk whose first task is `first`.
   void begin(std::uint64_t lot, std::uint64_t first, std::uint64_t result_stride);
+  /// From inside a task: it is the last of the chunk that is run here.
+  void stop_after_this() {
+    tasks_ = running_task() + 1 - chunk_first_;
+    row_end_ = finished_->load(std::memory_order_relaxed) + 1;
+  }
   /// Publishes the chunk's last run. `nanoseconds`: time of the whole chunk.
   void end(std::int64_t nanoseconds);
   /// A task ended with the exception whose image this is.
@@ -51,6 +56,7 @@ class OutboxWriter final : public detail::ResultWriter {
   RecordHeader* run_ = nullptr;  ///< open run
   std::byte* payload_ = nullptr;
   std::uint64_t lot_ = 0;
+  std::uint64_t chunk_first_ = 0;
   std::uint64_t result_stride_ = 0;
   std::uint64_t failures_ = 0;
   std::uint64_t memory_limit_ = 0;  ///< 0: none, or no fresh executor would have more left

@@ -36,14 +36,14 @@ SharedHost::SharedHost(const Config& config, Zygote& zygote)
       channel_(config.channel),
       arena_(channel_.memory(), channel_.arena_begin()),
       board_(channel_),
-      executors_(config.channel.slot_ranks.size()),
+      executors_(channel_.slots()),
       watch_(executors_.size()),
       has_initializer_(config.initializer.has_value()),
       quiet_(config.quiet),
-      present_(channel_.slots()) {
-  for (std::size_t slot = 0; slot < executors_.size(); ++slot) {
-    executors_[slot].member = config.channel.slot_members[slot];
-    executors_[slot].rank = config.channel.slot_ranks[slot];
+      present_(channel_.base()) {
+  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+    executors_[slot].member = channel_.member(slot);
+    executors_[slot].rank = channel_.rank(slot);
   }
   auto& name = channel_.header().settings.host;
   std::strncpy(name.data(), config.host_name.c_str(), name.size() - 1);
@@ -62,7 +62,7 @@ SharedHost::~SharedHost() {
 
 void SharedHost::start(const std::vector<NodeRank>& others) {
   others_.watch(others);
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) order(slot, SlotCommand::spawn);
+  for (std::uint32_t slot = 0; slot < channel_.base(); ++slot) order(slot, SlotCommand::spawn);
 }
 
 std::uint64_t SharedHost::store_image(const CallImage& call) {
@@ -116,6 +116,7 @@ bool SharedHost::poll(HostListener& listener) {
   if (called) listen(listener);
   // An executor that lets go of a lot to sleep rings the leader: looked at after what it has told.
   bool found = !audits_.empty() && audit_lots(listener);
+  look_at_blocked(listener);
   if (life_ == Life::breaking && has_broken_down()) {
     listener.on_broken(broken_because_);
     found = true;
@@ -134,6 +135,7 @@ void SharedHost::listen(HostListener& listener) {
   const std::uint32_t slots = channel_.slots();
   header.asking.drain(slots, [&](std::uint32_t slot) { grant_block(slot); });
   header.ready.drain(slots, [&](std::uint32_t slot) { drain(slot, listener); });
+  header.returning.for_each(slots, [&](std::uint32_t slot) { take_returned(slot, listener); });
   header.mail.drain(slots, [&](std::uint32_t slot) { look_at_mail(slot, listener); });
   if (header.far_rung.load(std::memory_order_seq_cst) != 0) {
     header.far_rung.exchange(0, std::memory_order_seq_cst);
@@ -182,8 +184,8 @@ bool SharedHost::spinning_pays() {
 
 bool SharedHost::has_idle_cpu() {
   auto& header = channel_.header();
-  const std::uint32_t slots = channel_.slots();
-  const bool any_idle = slots == 0 || header.awake() - header.spinners.size(slots) < slots;
+  const std::uint32_t base = channel_.base();
+  const bool any_idle = base == 0 || header.awake() - header.spinners.size(channel_.slots()) < base;
   return any_idle && spinning_pays();
 }
 
@@ -266,6 +268,7 @@ bool SharedHost::report_failure(std::uint32_t slot, const Record& record, HostLi
   const Place place{executors_[slot].rank, static_cast<std::int32_t>(slot)};
   if (record.lot == no_lot) {
     if (!has_initializer_ || executors_[slot].process == Process::serves) return false;
+    if (is_spare(slot)) return true;  // its end is looked at soon
     listener.on_initializer_failed(place, record.payload);
     life_ = Life::broken;
     return true;

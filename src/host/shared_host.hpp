@@ -60,7 +60,9 @@ class SharedHost final : public Host {
   [[nodiscard]] std::shared_ptr<const void> hold_memory() override { return channel_.memory().hold(); }
   [[nodiscard]] std::shared_ptr<const void> keep_results() override;
   void post(const Lot& lot) override {
-    if (life_ == Life::running) board_.post(lot, calls_.at(lot.call));
+    if (life_ != Life::running) return;
+    board_.post(lot, calls_.at(lot.call));
+    rouse_spares();
   }
   void retract(LotId lot) override;
   [[nodiscard]] bool has_begun(LotId lot) const override { return board_.has_begun(lot); }
@@ -91,6 +93,8 @@ class SharedHost final : public Host {
   };
   static constexpr std::uint32_t leader_member = 0;  ///< the leader's slots are those of member 0
   static constexpr std::chrono::milliseconds glance_interval{100};
+  /// An executor that dies this often in a row before it could serve will hardly do better the next time.
+  static constexpr std::uint32_t most_early_deaths = 5;
 
   /// An executor is to be killed because its task has exceeded its time.
   struct Expiry {
@@ -143,7 +147,7 @@ class SharedHost final : public Host {
 
   /// Tasks of a lot may have gone to the grave with an executor.
   struct Audit {
-    LotId lot = 0;
+    std::uint32_t lot_slot = 0;               ///< the lot's
     std::optional<task::DeathReport> blamed;  ///< an executor whose word doesn't explain its death
   };
 
@@ -164,12 +168,23 @@ class SharedHost final : public Host {
   [[nodiscard]] LentBlock reclaim(std::uint32_t slot, std::uint64_t block);
   void lend_again_or_release(std::uint32_t slot, const LentBlock& block);
   [[nodiscard]] bool spinning_pays();
+  [[nodiscard]] bool is_spare(std::uint32_t slot) const { return channel_.is_spare(slot); }
   [[nodiscard]] bool is_called() { return channel_.header().attention.load(std::memory_order_seq_cst) != 0; }
 
   // Questions of executors (shared_host_mail.cpp).
   void look_at_mail(std::uint32_t slot, HostListener& listener);
   void send_answer(std::uint32_t slot);
   void dismiss_question(std::uint32_t slot);
+
+  // Tasks that wait for others (shared_host_spares.cpp).
+  void take_returned(std::uint32_t slot, HostListener& listener);
+  void look_at_blocked(HostListener& listener);
+  void rouse_spares();
+  [[nodiscard]] bool rouse(std::uint32_t spare);
+  [[nodiscard]] bool fork_spare(std::uint32_t slot);
+  void postpone_spares(const std::string& why);
+  [[nodiscard]] bool can_start_none() const;
+  [[nodiscard]] bool everyone_is_blocked();
 
   // Tasks of limited time (shared_host_limits.cpp).
   void watch_tasks();
@@ -183,6 +198,7 @@ class SharedHost final : public Host {
   void handle_exit(std::uint32_t slot, HostListener& listener);
   void clear_slot(std::uint32_t slot);
   void start_anew(std::uint32_t slot, int wait_status, HostListener& listener);
+  [[nodiscard]] std::string end_text(int wait_status);
   [[nodiscard]] std::string initializer_text(std::uint32_t slot, int wait_status);
   [[nodiscard]] bool is_glance_due();
   void look_after_ranks(HostListener& listener);
@@ -194,8 +210,10 @@ class SharedHost final : public Host {
   [[nodiscard]] bool settle_chunk_of_dead(std::uint32_t slot, const task::DeathReport& report, HostListener& listener);
   void order_audits(const std::optional<task::DeathReport>& blamed);
   bool audit_lots(HostListener& listener);
-  [[nodiscard]] bool may_still_tell(std::uint32_t slot, std::uint32_t lot_slot);
-  void settle_lost(const Audit& audit, HostListener& listener);
+  [[nodiscard]] bool may_still_tell(std::uint32_t slot, LotId lot, std::uint32_t lot_slot);
+  [[nodiscard]] std::vector<TaskRange> lost_of(LotId lot);
+  void settle_lost(LotId lot, const std::vector<TaskRange>& lost, const std::optional<task::DeathReport>& blamed,
+                   HostListener& listener);
 
   // Executors that could not be started (shared_host_missing.cpp).
   void handle_unforkable(std::uint32_t slot, HostListener& listener);
@@ -235,7 +253,7 @@ class SharedHost final : public Host {
   TaskWatch watch_;
   StartRetry retry_;
   std::deque<std::pair<LotId, TaskRange>> retracted_;  ///< to be reported by the next poll()
-  std::map<std::uint32_t, Audit> audits_;              ///< by lot slot; few
+  std::map<LotId, Audit> audits_;                      ///< few
   bool has_initializer_;
   bool quiet_;
   NodeRanks others_;
@@ -244,6 +262,11 @@ class SharedHost final : public Host {
   support::Interval glance_{glance_interval};  ///< at what can't ring: a process that was killed
   std::uint32_t polls_ = 0;
   std::uint64_t questions_ = 0;
+  Blocked blocked_;                                       ///< as last reported
+  std::chrono::steady_clock::time_point spares_again_{};  ///< none is forked before
+  std::uint32_t spares_in_vain_ = 0;                      ///< times that some could not be had, since one could
+  std::uint32_t next_spare_ = 0;                          ///< where to begin to look for one
+  std::string why_no_spare_;
   std::uint32_t present_;  ///< executors, as last reported
   /// What still holds results when the host is gone finds it gone.
   std::shared_ptr<SharedHost> self_{this, [](SharedHost*) {}};

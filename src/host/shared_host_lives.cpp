@@ -8,12 +8,6 @@
 #include "host/shared_host.hpp"
 
 namespace rankpool::host {
-namespace {
-
-// An executor that dies this often in a row before it could serve will hardly do better the next time.
-constexpr std::uint32_t most_early_deaths = 5;
-
-}  // namespace
 
 void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   ExecutorSlot& executor = channel_.slot(slot);
@@ -91,9 +85,10 @@ void SharedHost::handle_exit(std::uint32_t slot, HostListener& listener) {
 
 void SharedHost::clear_slot(std::uint32_t slot) {
   ChannelHeader& header = channel_.header();
-  for (AtomicSet* set :
-       {&header.sleepers, &header.blocked, &header.spinners, &header.asking, &header.mail, &header.ready})
+  for (AtomicSet* set : {&header.sleepers, &header.resting, &header.blocked, &header.returning, &header.spinners,
+                         &header.asking, &header.mail, &header.ready}) {
     set->erase(slot);
+  }
   Executor& known = executors_[slot];
   note_gone(slot);
   for (const LentBlock& block : known.lent) arena_.release(block.offset);
@@ -113,28 +108,31 @@ void SharedHost::clear_slot(std::uint32_t slot) {
 
 void SharedHost::start_anew(std::uint32_t slot, int wait_status, HostListener& listener) {
   const Executor& known = executors_[slot];
+  if (is_spare(slot)) {
+    channel_.header().away.insert(slot);
+    if (known.early_deaths != 0) postpone_spares("it " + end_text(wait_status) + " before it could serve");
+  }
   if (others_.is_lost(known.member)) return see_who_is_left(listener);
+  if (is_spare(slot)) return;
   const bool in_initializer = known.early_deaths != 0 && has_initializer_;
   const bool hopeless = known.early_deaths >= most_early_deaths;
   if (in_initializer && (hopeless || !killed_from_outside(wait_status))) {
     return break_down(initializer_text(slot, wait_status));
   }
-  if (hopeless) {
-    return miss(slot,
-                "they die before they can serve; the last one was " + task::death_text(wait_status) +
-                    task::memory_limit_text(channel_.header().settings.memory_limit) + ".",
-                listener);
-  }
+  if (hopeless)
+    return miss(slot, "they die before they can serve; the last one " + end_text(wait_status) + ".", listener);
   order(slot, SlotCommand::spawn);
+}
+
+std::string SharedHost::end_text(int wait_status) {
+  return "was " + task::death_text(wait_status) + task::memory_limit_text(channel_.header().settings.memory_limit);
 }
 
 std::string SharedHost::initializer_text(std::uint32_t slot, int wait_status) {
   const Executor& known = executors_[slot];
   const std::string where =
       host_name_ + " (rank " + std::to_string(known.rank) + ", slot " + std::to_string(slot) + ")";
-  const std::string end =
-      task::death_text(wait_status) + task::memory_limit_text(channel_.header().settings.memory_limit);
-  const std::string begin = "the initializer did not return: the executor on " + where + " was " + end;
+  const std::string begin = "the initializer did not return: the executor on " + where + " " + end_text(wait_status);
   if (!killed_from_outside(wait_status)) {
     return begin + ". With RANKPOOL_INLINE=1 the program runs it itself, and a debugger shows where that happens.";
   }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -33,6 +34,10 @@ std::string why_unforkable(int error) {
 
 void SharedHost::handle_unforkable(std::uint32_t slot, HostListener& listener) {
   note_gone(slot);
+  if (is_spare(slot)) {
+    channel_.header().away.insert(slot);
+    return postpone_spares(why_unforkable(channel_.slot(slot).wait_status.load()));
+  }
   if (others_.is_lost(executors_[slot].member)) return see_who_is_left(listener);
   miss(slot, why_unforkable(channel_.slot(slot).wait_status.load()), listener);
 }
@@ -46,7 +51,11 @@ void SharedHost::miss(std::uint32_t slot, const std::string& why, HostListener& 
 void SharedHost::note_serving(std::uint32_t slot, HostListener& listener) {
   // Once: a task may have rung in its name, and written over its pid.
   if (std::exchange(executors_[slot].process, Process::serves) == Process::serves) return;
-  board_.note_serving();
+  if (is_spare(slot)) {
+    spares_in_vain_ = 0;
+  } else {
+    board_.note_serving();
+  }
   executors_[slot].pid = channel_.slot(slot).pid.load();
   if (std::exchange(executors_[slot].missing_because, {}).empty()) return;
   retry_.succeeded();
@@ -54,12 +63,13 @@ void SharedHost::note_serving(std::uint32_t slot, HostListener& listener) {
 }
 
 void SharedHost::note_gone(std::uint32_t slot) {
-  if (std::exchange(executors_[slot].process, Process::none) == Process::serves) board_.note_gone();
+  const bool served = std::exchange(executors_[slot].process, Process::none) == Process::serves;
+  if (served && !is_spare(slot)) board_.note_gone();
 }
 
 // To be asked whenever an executor has gone and is not being started anew.
 void SharedHost::see_who_is_left(HostListener& listener) {
-  if (executors_.empty() || any_process()) return;
+  if (channel_.base() == 0 || any_process()) return;
   if (!any_to_try()) return break_down(why_none_is_left());
   retry_.none_left(StartRetry::Clock::now());
   if (retry_.rounds_without() >= StartRetry::rounds_without_any) report_executors(listener);
@@ -92,7 +102,8 @@ std::string SharedHost::why_none_is_left() {
 
 // Whether an executor serves or may still come to serve, also in place of one whose end has yet to be looked at.
 bool SharedHost::any_process() {
-  return std::ranges::any_of(executors_, [this](const Executor& executor) {
+  const auto not_spare = std::span(executors_).first(channel_.base());
+  return std::ranges::any_of(not_spare, [this](const Executor& executor) {
     return executor.process != Process::none && !others_.is_lost(executor.member);
   });
 }
@@ -106,7 +117,7 @@ bool SharedHost::may_be_tried(std::uint32_t slot) {
 }
 
 bool SharedHost::any_to_try() {
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+  for (std::uint32_t slot = 0; slot < channel_.base(); ++slot) {
     if (may_be_tried(slot)) return true;
   }
   return false;
@@ -117,7 +128,7 @@ void SharedHost::retry_missing(HostListener& listener) {
   if (!retry_.start_round(StartRetry::Clock::now())) return;
   if (why_missing().empty()) return retry_.finish();
   if (any_process()) report_executors(listener);
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+  for (std::uint32_t slot = 0; slot < channel_.base(); ++slot) {
     if (may_be_tried(slot)) order(slot, SlotCommand::spawn);
   }
 }
@@ -125,7 +136,7 @@ void SharedHost::retry_missing(HostListener& listener) {
 // Executors that serve or soon will.
 std::uint32_t SharedHost::count_present() {
   std::uint32_t count = 0;
-  for (std::uint32_t slot = 0; slot < channel_.slots(); ++slot) {
+  for (std::uint32_t slot = 0; slot < channel_.base(); ++slot) {
     if (executors_[slot].missing_because.empty() && !others_.is_lost(executors_[slot].member)) ++count;
   }
   return count;
@@ -138,7 +149,7 @@ void SharedHost::report_executors(HostListener& listener) {
   if (count == 0) {
     why = why_none_is_left();
   } else if (!why.empty()) {
-    why = "only " + std::to_string(count) + " of " + support::in_words(executors_.size(), "executor") +
+    why = "only " + std::to_string(count) + " of " + support::in_words(channel_.base(), "executor") +
           " can be started on " + host_name_ + ": " + why;
     if (any_to_try()) why += " The others are tried again now and then.";
   }

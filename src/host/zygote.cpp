@@ -11,8 +11,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -21,23 +19,13 @@
 #include <rankpool/detail/task_output.hpp>
 
 #include "support/signal_mask.hpp"
+#include "support/threads.hpp"
 
 namespace rankpool::host {
 namespace {
 
 // Far above what the zygote ever takes; then it doesn't work any more.
 constexpr int patience_ms = 30000;
-
-std::ptrdiff_t threads_of_this_process() {
-#ifdef __SANITIZE_THREAD__
-  constexpr std::ptrdiff_t sanitizers = 1;  // at the latest with the first thread of the program's own
-#else
-  constexpr std::ptrdiff_t sanitizers = 0;
-#endif
-  std::error_code none;
-  const std::filesystem::directory_iterator threads("/proc/self/task", none);
-  return none ? 1 : std::max<std::ptrdiff_t>(1, std::distance(begin(threads), end(threads)) - sanitizers);
-}
 
 // What stands in a buffer now would be written by every process that is forked from this one. With threads, only the
 // standard streams: one of the others may be locked by a thread that reads.
@@ -70,7 +58,7 @@ bool hangs_up(int socket, int timeout_ms) {
 }  // namespace
 
 Zygote Zygote::fork_now(ExecutorMain main, ExecutorSignals executor_signals) {
-  const std::ptrdiff_t threads = threads_of_this_process();
+  const std::ptrdiff_t threads = support::threads_of_this_process().value_or(1);
   flush_before_fork(threads > 1);
 
   std::array<int, 2> ends{};

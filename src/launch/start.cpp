@@ -51,7 +51,7 @@ LayoutOptions layout_options(const PoolSettings& settings, int root, bool launch
 }
 
 master::EngineOptions engine_options(const PoolSettings& settings, const std::vector<RankFacts>& facts,
-                                     std::optional<master::OnlyThread> only_thread) {
+                                     const std::optional<master::OnlyThread>& only_thread) {
   master::EngineOptions options;
   options.name = settings.name;
   options.pool = settings.pool;
@@ -65,6 +65,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
   options.outlives_ranks = transport::MpiSession::outlives_ranks();
   options.only_thread = only_thread;
+  options.foreign_threads = transport::MpiSession::threads();
   // A thread of ours must not call MPI where only one may; and inline, tasks run in the master's own threads.
   options.background = !only_thread && !settings.inline_tasks;
   return options;
@@ -107,7 +108,7 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
 }
 
 std::shared_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
-                                               int rank, std::optional<master::OnlyThread> only_thread) {
+                                               int rank, const std::optional<master::OnlyThread>& only_thread) {
   print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
   return master::Engine::make(engine_options(settings, facts, only_thread),

@@ -25,6 +25,7 @@ class BackgroundDriver {
   void wake();
 
   [[nodiscard]] bool is_this_thread() const noexcept { return id_ == std::this_thread::get_id(); }
+  [[nodiscard]] bool is_there() const noexcept { return state_ != State::absent && state_ != State::impossible; }
   /// Whether it drives.
   [[nodiscard]] bool is_in_seat() const noexcept { return state_ == State::driving; }
   /// The signals that are blocked where the user's code started the thread, in which they all are.

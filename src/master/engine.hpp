@@ -37,6 +37,7 @@
 #include "host/host.hpp"
 #include "master/background_driver.hpp"
 #include "master/call.hpp"
+#include "master/deadlock_watch.hpp"
 #include "master/host_book.hpp"
 #include "master/options.hpp"
 #include "master/seat.hpp"
@@ -94,6 +95,24 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   struct Place;
   class Places;
   class Wait;
+  /// Counts who waits, if that is to be counted. Who has waited may do anything next.
+  class CountedWait {
+   public:
+    CountedWait(Engine& engine, bool counts) : engine_(engine), counts_(counts) {
+      ++engine_.deeds_;
+      if (counts_) ++engine_.waiting_threads_;
+    }
+    CountedWait(const CountedWait&) = delete;
+    CountedWait& operator=(const CountedWait&) = delete;
+    ~CountedWait() {
+      ++engine_.deeds_;
+      if (counts_) --engine_.waiting_threads_;
+    }
+
+   private:
+    Engine& engine_;
+    bool counts_;
+  };
   class Memory;        // channel memory under the engine's mutex
   class LocalReports;  // a host's reports, and which host they come from
   class RemoteReports;
@@ -151,7 +170,15 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   shared::ParticipantId id_at(Place& place);
   void await_end(Lock& lock, shared::Operation& operation);
   void await_ring(Lock& lock, const shared::Operation& operation, std::uint32_t seen);
+  [[nodiscard]] bool runs_inline_here() const { return seat_.driving_here() == Driving::sleeping; }
+  void sleep_beside(Lock& lock, const shared::Operation& operation, std::uint32_t seen);
   void end_inline_task();
+  void look_for_deadlocks();
+  [[nodiscard]] bool nobody_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const;
+  [[nodiscard]] bool every_thread_waits() const;
+  [[nodiscard]] bool any_limited_task(scheduler::HostId host) const;
+  [[nodiscard]] std::string what_cannot_begin(const std::vector<DeadlockWatch::Wait>& waits) const;
+  [[nodiscard]] std::string name_of(const DeadlockWatch::Wait& wait) const;
   void release_destroyed();
   void question(scheduler::HostId host, const host::Question& question);
   void send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64_t number, detail::Bytes bytes);
@@ -182,6 +209,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count);
   void executors(scheduler::HostId host, std::uint32_t count, const std::string& why);
   void set_executors(scheduler::HostId host, std::uint32_t count);
+  void blocked(scheduler::HostId host, const host::Blocked& blocked);
   void count_processes();
   void host_broken(scheduler::HostId host, const std::string& reason, scheduler::Unreported tasks);
   void initializer_failed(host::Place place, detail::Bytes image);
@@ -221,7 +249,12 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;
   SharedObjects objects_;
-  std::uint32_t waits_ = 0;                         ///< of threads of the master for shared objects
+  std::uint32_t waits_ = 0;            ///< of threads of the master for shared objects
+  std::uint32_t waiting_threads_ = 0;  ///< that wait for the pool, as long as it takes
+  std::uint32_t callbacks_ = 0;        ///< that run now
+  std::uint64_t deeds_ = 0;            ///< grows with all that may lead to somebody's going on
+  DeadlockWatch deadlocks_;
+  support::Interval deadlock_look_{std::chrono::milliseconds(100)};
   shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;
   Calls calls_{&nodes_};

@@ -27,6 +27,7 @@ void Engine::carry_out(const scheduler::RunLot& command) {
                       .total = call.total.value_or(call.tasks)};
   try {
     inform(call, command.host);
+    ++deeds_;
     lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count});
     if (command.host == local_host) {
       local_->post(lot);
@@ -85,6 +86,7 @@ void Engine::send_lot(const host::Lot& lot, const Call& call, int peer) {
 }
 
 void Engine::carry_out(const scheduler::RetractLot& command) {
+  ++deeds_;
   if (command.host == local_host) {
     local_->retract(command.lot);
   } else {

@@ -51,6 +51,7 @@ bool Engine::await(const detail::Condition& condition, detail::Deadline deadline
 /// @returns whether the condition holds.
 bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline) {
   const auto is_late = [&deadline] { return deadline && Clock::now() >= *deadline; };
+  const CountedWait counted(*this, !deadline && !background_.is_this_thread());
   bool holds = condition();
   for (bool late = false; !holds && !late; holds = condition()) {
     if (!seat_.is_taken()) {
@@ -87,6 +88,7 @@ bool Engine::poll_hosts() {
   expire_calls();
   objects_.end_late_waits();
   dispatch();
+  look_for_deadlocks();
   return happened;
 }
 
@@ -172,6 +174,8 @@ void Engine::deliver(Lock& lock) {
     ended_.pop_front();
     const bool in_background = background_.is_this_thread();
     {
+      ++deeds_;
+      ++callbacks_;
       const Seat::Aside outside(seat_, lock, Driving::calling_back);
       const CallbackMark mark(weak_from_this());  // results are moved and destroyed here, too
       std::optional<support::SignalMask> signals;
@@ -182,6 +186,7 @@ void Engine::deliver(Lock& lock) {
       ended.handle->set_done();
       ended.handle.reset();
     }
+    --callbacks_;
     seat_.wake_satisfied();
   }
 }

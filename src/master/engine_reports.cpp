@@ -113,6 +113,7 @@ Call* Engine::call_of(host::LotId lot) {
 }
 
 void Engine::leave_lot(host::LotId lot, std::uint64_t count) {
+  ++deeds_;
   const auto open = lots_.find(lot);
   if (open == lots_.end()) return;
   open->second.outstanding -= std::min(count, open->second.outstanding);
@@ -131,12 +132,19 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
 }
 
 void Engine::set_executors(scheduler::HostId host, std::uint32_t count) {
-  scheduler_.set_executors(host, count);
+  hosts_.note_executors(host, count);
+  scheduler_.set_executors(host, hosts_.slots(host));
   count_processes();
 }
 
+void Engine::blocked(scheduler::HostId host, const host::Blocked& blocked) {
+  if (hosts_.is_lost(host)) return;
+  hosts_.note_blocked(host, blocked);
+  scheduler_.set_executors(host, hosts_.slots(host));
+}
+
 void Engine::count_processes() {
-  processes_ = std::max<std::uint64_t>(scheduler_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
+  processes_ = std::max<std::uint64_t>(hosts_.executors(), 1);  // at 0 the pool breaks; shares are never of nothing
 }
 
 // They come and go with what the machine allows; a host that has none keeps the place for its own.
@@ -171,7 +179,7 @@ void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::
   text.imbue(std::locale::classic());
   text << "rank " << loss.rank << " on " << loss.host << " (pid " << loss.pid
        << ") was killed, and its executors with it";
-  if (const std::uint64_t left = scheduler_.executors(); left != 0) {
+  if (const std::uint64_t left = hosts_.executors(); left != 0) {
     text << "; going on with " << support::in_words(left, "executor");
     if (!options_.outlives_ranks)
       text << " unless the launcher ends the job for it, as mpirun does (rankpool-run does not)";

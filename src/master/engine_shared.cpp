@@ -4,13 +4,17 @@
 #include <list>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <rankpool/errors.hpp>
 
+#include "host/slots.hpp"
 #include "master/engine.hpp"
 #include "shared/cells.hpp"
+#include "support/text.hpp"
+#include "support/threads.hpp"
 #include "wire/messages.hpp"
 
 namespace rankpool::master {
@@ -79,8 +83,8 @@ class Engine::Wait {
 };
 
 SharedObjects Engine::make_objects() {
-  std::vector<std::uint32_t> slots{static_cast<std::uint32_t>(processes_)};
-  for (const RemoteNode& node : remote_) slots.push_back(node.executors);
+  std::vector<std::uint32_t> slots{host::slots_for(static_cast<std::uint32_t>(processes_))};
+  for (const RemoteNode& node : remote_) slots.push_back(host::slots_for(node.executors));
   return {*local_, options_.pool, slots,
           [this](scheduler::HostId host, std::uint32_t slot, std::uint64_t number, detail::Bytes bytes) {
             send_answer(host, slot, number, bytes);
@@ -188,18 +192,22 @@ void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t se
   // While it waits for a lock, that might be handed over to this thread, and a task that it runs would wait for it.
   const bool waits_for_lock =
       operation.awaited().kind == shared::Kind::lock || operation.awaited().kind == shared::Kind::recursive_lock;
-  if (seat_.is_mine() || (local_->runs_inline() && waits_for_lock)) {
-    seat_.wake_satisfied();
-    lock.unlock();
-    objects_.space().participant(operation.me()).sleep(seen, inline_sleep);
-    lock.lock();
-    return;
-  }
+  if (runs_inline_here() || (local_->runs_inline() && waits_for_lock)) return sleep_beside(lock, operation, seen);
   const auto& rings = objects_.space().participant(operation.me()).rings;
   const auto is_rung = [&] {
     return rings.load() != seen || state_ == PoolState::broken || state_ == PoolState::terminated;
   };
   drive_until(lock, is_rung, operation.deadline());
+}
+
+/// Waits beside who drives, or in a task that who drives runs.
+void Engine::sleep_beside(Lock& lock, const Operation& operation, std::uint32_t seen) {
+  const CountedWait counted(*this, !operation.deadline() && !runs_inline_here());
+  look_for_deadlocks();
+  seat_.wake_satisfied();
+  lock.unlock();
+  objects_.space().participant(operation.me()).sleep(seen, inline_sleep);
+  lock.lock();
 }
 
 // Who asks often asks again when it has the answer.
@@ -212,6 +220,84 @@ void Engine::send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64
   if (host == local_host) return local_->answer(slot, number, bytes);
   if (!hosts_.is_lost(host))
     outbox_->add(leader_of(host), wire::Answer{.slot = slot, .number = number, .bytes = bytes});
+}
+
+// Who waits in vain is told so, and who holds what it waits for.
+void Engine::look_for_deadlocks() {
+  if (!objects_.any_to_wait_for() || !deadlock_look_.is_over()) return;
+  const std::vector<DeadlockWatch::Wait> waits = objects_.waits();
+  const bool nobody = nobody_goes_on(waits);
+  const std::vector<DeadlockWatch::Wait> in_vain =
+      deadlocks_.look(waits, nobody ? std::optional(deeds_) : std::nullopt);
+  if (in_vain.empty()) return;
+  std::string why = DeadlockWatch::describe(in_vain, [this](const auto& wait) { return name_of(wait); });
+  if (nobody) why += what_cannot_begin(waits);
+  objects_.refuse(in_vain, why);
+  seat_.wake_satisfied();
+}
+
+std::string Engine::what_cannot_begin(const std::vector<DeadlockWatch::Wait>& waits) const {
+  if (runs_inline_here()) return "; with RANKPOOL_INLINE=1 one task runs at a time";
+  std::uint64_t tasks = 0;
+  for (const auto& [id, call] : calls_) tasks += call.tasks - call.settled;
+  std::string why;
+  for (scheduler::HostId host = 0; host < hosts_.size(); ++host) {
+    if (why.empty()) why = hosts_.blocked(host).why;
+  }
+  const auto begun = static_cast<std::uint64_t>(
+      std::ranges::count_if(waits, [this](const auto& wait) { return objects_.executor_of(wait.who).has_value(); }));
+  if (tasks <= begun) return {};
+  const std::string limit = "the pool starts up to " + std::to_string(host::most_for_one) +
+                            " executors for each one that it has (PoolOptions::processes), and all of them wait";
+  return "; " + support::in_words(tasks - begun, "task") +
+         " more can't begin: " + (why.empty() ? limit : "another executor can't be started, " + why);
+}
+
+/// Whether all tasks that run wait for shared objects, no other can be started, and all threads of the master wait for
+/// the pool. What hosts have not reported yet makes more tasks run than wait.
+bool Engine::nobody_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const {
+  if (waits.empty() || !ended_.empty() || callbacks_ != 0 || seat_.is_anyone_called()) return false;
+  if (!deadlines_.empty() && !runs_inline_here()) return false;  // inline nobody looks at them meanwhile
+  std::vector<std::uint64_t> running(hosts_.size());
+  std::vector<std::uint64_t> waiting(hosts_.size());
+  for (const auto& [id, lot] : lots_) running[lot.host] += lot.outstanding;
+  for (const DeadlockWatch::Wait& wait : waits) {
+    if (const auto executor = objects_.executor_of(wait.who)) ++waiting[executor->first];
+  }
+  const bool any_pending =
+      std::ranges::any_of(calls_, [this](const auto& call) { return scheduler_.pending_tasks(call.first) != 0; });
+  for (scheduler::HostId host = 0; host < hosts_.size(); ++host) {
+    if (host == local_host && runs_inline_here()) continue;  // no other task runs beside this one
+    // It may have reported what is over by now: one that waited then has had its answer.
+    const host::Blocked& blocked = hosts_.blocked(host);
+    const bool is_full = hosts_.slots(host) == 0 || (blocked.all && waiting[host] >= blocked.executors);
+    if (!is_full && (any_pending || waiting[host] != running[host] || any_limited_task(host))) return false;
+  }
+  return every_thread_waits();
+}
+
+/// Whether the host will end one of its tasks.
+bool Engine::any_limited_task(scheduler::HostId host) const {
+  return std::ranges::any_of(lots_, [&](const auto& lot) {
+    if (lot.second.host != host) return false;
+    const auto call = calls_.find(lot.second.call);
+    return call != calls_.end() && call->second.image.task_timeout.count() != 0;
+  });
+}
+
+/// Threads that the program has started may do something yet, though they have not used the pool so far.
+bool Engine::every_thread_waits() const {
+  const auto threads = support::threads_of_this_process();
+  const std::ptrdiff_t others = options_.foreign_threads + (background_.is_there() ? 1 : 0);
+  return threads && *threads <= std::ptrdiff_t{waiting_threads_} + others;
+}
+
+std::string Engine::name_of(const DeadlockWatch::Wait& wait) const {
+  const auto executor = objects_.executor_of(wait.who);
+  if (!executor) return "a thread of the master";
+  const int leader = leader_of(executor->first);
+  const std::string place = "slot " + std::to_string(executor->second) + " of " + host_name(leader);
+  return wait.task == 0 ? "the executor in " + place : "task " + std::to_string(wait.task - 1) + " in " + place;
 }
 
 }  // namespace rankpool::master

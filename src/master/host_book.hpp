@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "host/lot.hpp"
+#include "host/slots.hpp"
 #include "scheduler/commands.hpp"
 
 namespace rankpool::master {
@@ -21,7 +23,7 @@ class HostBook {
 
   /// The next host; they are numbered from 0 on.
   void add(std::uint32_t executors) {
-    hosts_.push_back({.state = executors == 0 ? State::without_executors : State::serving});
+    hosts_.push_back({.state = executors == 0 ? State::without_executors : State::serving, .executors = executors});
   }
 
   [[nodiscard]] State state(scheduler::HostId host) const { return hosts_[host].state; }
@@ -32,8 +34,26 @@ class HostBook {
   void set_executors(scheduler::HostId host, std::uint32_t executors) {
     hosts_[host].state = executors == 0 ? State::without_executors : State::serving;
   }
+  void note_executors(scheduler::HostId host, std::uint32_t executors) { hosts_[host].executors = executors; }
+  void note_blocked(scheduler::HostId host, const host::Blocked& blocked) { hosts_[host].blocked = blocked; }
+  [[nodiscard]] const host::Blocked& blocked(scheduler::HostId host) const { return hosts_[host].blocked; }
+  /// Executors that can run tasks, or soon will: for one that is blocked a spare one serves.
+  [[nodiscard]] std::uint32_t slots(scheduler::HostId host) const {
+    const Entry& entry = hosts_[host];
+    return std::min(entry.executors + entry.blocked.executors, host::slots_for(entry.executors));
+  }
+  /// Of all hosts, without spare ones.
+  [[nodiscard]] std::uint64_t executors() const {
+    std::uint64_t all = 0;
+    for (const Entry& entry : hosts_) all += entry.executors;
+    return all;
+  }
+  [[nodiscard]] scheduler::HostId size() const { return static_cast<scheduler::HostId>(hosts_.size()); }
+
   void lose(scheduler::HostId host, const std::string& why) {
     hosts_[host].state = State::lost;
+    hosts_[host].executors = 0;
+    hosts_[host].blocked = {};
     hosts_[host].why_lost = why;
   }
   /// Empty of one that isn't.
@@ -45,6 +65,8 @@ class HostBook {
  private:
   struct Entry {
     State state = State::serving;
+    std::uint32_t executors = 0;
+    host::Blocked blocked = {};
     bool warned_of = false;  ///< for lack of executors
     std::string why_lost = {};
   };

@@ -1,6 +1,7 @@
 // What the engine needs to know of the pool's options, once options and environment are one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,10 +22,11 @@ struct OnlyThread {
 
 struct EngineOptions {
   std::string name = support::default_pool_name;
-  std::uint64_t pool = 0;       ///< names it to shared objects
-  std::uint64_t chunksize = 0;  ///< for calls that don't say; 0 automatic
+  std::uint64_t pool = 0;              ///< names it to shared objects
+  std::uint64_t chunksize = 0;         ///< for calls that don't say; 0 automatic
+  std::uint64_t memory_limit = 0;      ///< of an executor, in bytes; 0: none
+  std::ptrdiff_t foreign_threads = 0;  ///< of the process, that will never use the pool: MPI's
   std::uint32_t max_attempts = 3;
-  std::uint64_t memory_limit = 0;  ///< of an executor, in bytes; 0: none
   Schedule schedule = Schedule::automatic;
   std::optional<Seconds> task_timeout;  ///< of calls that don't say
   std::optional<Seconds> timeout;       ///< of calls that don't say

@@ -41,6 +41,7 @@ class Engine::LocalReports final : public host::HostListener {
   }
   void on_question(const host::Question& question) override { engine_.question(local_host, question); }
   void on_executor_gone(std::uint32_t slot) override { engine_.objects_.bury_executor(local_host, slot); }
+  void on_blocked(const host::Blocked& blocked) override { engine_.blocked(local_host, blocked); }
   void on_far_rung() override { engine_.objects_.look_at_waiting(); }
   void on_broken(const std::string& reason) override {
     engine_.host_broken(local_host, reason, scheduler::Unreported::never_started);
@@ -79,6 +80,7 @@ class Engine::RemoteReports {
   void operator()(const wire::Executors& m) const { engine_.executors(host_, m.count, m.why); }
   void operator()(const wire::Question& m) const { engine_.question(host_, {m.slot, m.number, m.bytes}); }
   void operator()(const wire::ExecutorGone& m) const { engine_.objects_.bury_executor(host_, m.slot); }
+  void operator()(const wire::Blocked& m) const { engine_.blocked(host_, {m.executors, m.all, m.why}); }
   void operator()(const wire::Stopped&) const {}
   void operator()(const wire::RankLost& m) const { engine_.rank_lost(host_, {m.rank, m.host, m.pid}, m.executors); }
   void operator()(const wire::Broken& m) const {

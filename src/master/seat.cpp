@@ -42,6 +42,10 @@ void Seat::wake_satisfied() {
   }
 }
 
+bool Seat::is_anyone_called() const noexcept {
+  return std::ranges::any_of(waiters_, [](const Waiter* waiter) { return waiter->state != Waiter::State::asleep; });
+}
+
 void Seat::offer() noexcept {
   if (is_taken()) return;
   for (Waiter* const waiter : waiters_) {

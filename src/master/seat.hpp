@@ -57,6 +57,9 @@ class Seat {
   /// Whether a thread waits.
   [[nodiscard]] bool is_awaited() const noexcept { return !waiters_.empty(); }
 
+  /// Whether a thread has been woken and has not gone on yet.
+  [[nodiscard]] bool is_anyone_called() const noexcept;
+
   /// Sleeps until the condition holds or it is this thread's turn to drive; returns early at the deadline.
   void wait(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline);
 

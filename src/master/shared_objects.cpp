@@ -22,10 +22,8 @@ namespace {
 using detail::SharedAnswer;
 using detail::SharedHandle;
 using detail::SharedKind;
-using detail::SharedReply;
 using detail::SharedRequest;
 using detail::SharedSpec;
-using detail::SharedVerb;
 using shared::Operation;
 
 constexpr std::uint32_t most_threads = 256;
@@ -34,9 +32,25 @@ constexpr std::uint64_t alignment = 64;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-SharedReply failure(std::string_view why) {
-  const auto text = std::as_bytes(std::span(why));
-  return {.answer = SharedAnswer::failed, .bytes = {text.begin(), text.end()}};
+std::string name_of(SharedKind kind) {
+  switch (kind) {
+    case SharedKind::cells:
+      return "value";
+    case SharedKind::lock:
+    case SharedKind::recursive_lock:
+      return "lock";
+    case SharedKind::semaphore:
+      return "semaphore";
+    case SharedKind::condition:
+      return "condition";
+    case SharedKind::event:
+      return "event";
+    case SharedKind::barrier:
+      return "barrier";
+    case SharedKind::queue:
+      return "queue";
+  }
+  return "object";
 }
 
 /// Of what follows an object's header.
@@ -53,17 +67,6 @@ std::uint64_t data_bytes(const SharedSpec& spec) {
 }
 
 }  // namespace
-
-SharedObjects::Asked::Asked(HostId from, const host::Question& question, shared::Space& space, ParticipantId me,
-                            const SharedRequest& asked)
-    : host(from),
-      slot(question.slot),
-      number(question.number),
-      payload(asked.payload.begin(), asked.payload.end()),
-      request(asked),
-      operation(space, me, request) {
-  request.payload = payload;
-}
 
 SharedObjects::SharedObjects(host::Host& host, std::uint64_t pool, std::span<const std::uint32_t> slots, Answer answer)
     : host_(host), pool_(pool), slots_(slots.begin(), slots.end()), near_(slots.front()), answer_(std::move(answer)) {
@@ -84,19 +87,6 @@ void SharedObjects::make_table() {
   space_.emplace(
       host_.memory(), table, [this](ParticipantId id) { return is_gone(id); }, [this] { host_.ring_far(); });
   host_.show_participants(table);
-}
-
-/// Others than the near ones enter sections under the engine's mutex, as who asks here does: it is not one of them.
-bool SharedObjects::is_gone(ParticipantId id) {
-  if (id > near_ || host_.executor_is_gone(id - 1)) return true;
-  // One that is stopped there, or has been written there by a stray task, would hold up everybody.
-  constexpr auto patience = std::chrono::seconds(1);
-  constexpr auto same_look = std::chrono::milliseconds(100);
-  const auto now = Clock::now();
-  if (suspect_.id != id || now - suspect_.seen > same_look) suspect_ = {.id = id, .since = now};
-  suspect_.seen = now;
-  if (now - suspect_.since > patience) host_.distrust_executor(id - 1);
-  return false;
 }
 
 bool SharedObjects::has(const SharedHandle& handle) const {
@@ -120,12 +110,13 @@ SharedHandle SharedObjects::make(const SharedSpec& spec) {
   const std::uint64_t block = host_.allocate(bytes);
   const std::uint64_t id = SharedHandle::mark | ++last_id_;
   try {
-    objects_.emplace(block, Made{.block = block, .id = id, .ring = {}});
+    objects_.emplace(block, Made{.kind = spec.kind, .block = block, .id = id, .ring = {}});
   } catch (...) {
     host_.release(block);
     throw;
   }
   fill(space_->make(block, id, spec.kind), spec, bytes);
+  any_to_wait_for_ |= spec.kind != SharedKind::cells;
   return {.pool = pool_, .place = SharedHandle::mark | block, .id = id};
 }
 
@@ -199,13 +190,63 @@ bool SharedObjects::has_ended(Operation& operation, Operation::Next next) {
     const auto problem = make_room(request.object, request.payload.size());
     next = problem ? operation.go_without_room(*problem) : operation.try_again();
   }
-  return next == Operation::Next::done;
+  if (next != Operation::Next::done) return false;
+  if (operation.reply().answer == SharedAnswer::in_vain) operation.reply().bytes = take_why(operation.me());
+  return true;
+}
+
+std::vector<std::byte> SharedObjects::take_why(ParticipantId id) {
+  const std::string why = std::exchange(why_in_vain_[id], {});
+  why_in_vain_.erase(id);
+  const auto bytes = std::as_bytes(std::span(why));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<DeadlockWatch::Wait> SharedObjects::waits() {
+  std::vector<DeadlockWatch::Wait> all;
+  for (ParticipantId id = 1; id <= participants_; ++id) {
+    const shared::Participant& participant = space_->participant(id);
+    const std::uint64_t place = participant.waits_for.load(std::memory_order_acquire);
+    if (place == 0 || participant.for_ever.load(std::memory_order_relaxed) == 0) continue;
+    const auto made = objects_.find(place - place % alignment);
+    if (made == objects_.end()) continue;
+    const shared::Object& object = space_->at(made->first);
+    const auto waiting = space_->place_of(object, id);
+    if (!waiting || waiting->ticket < object.state().admitted_below[waiting->group]) continue;
+    all.push_back({.who = id,
+                   .task = participant.task.load(std::memory_order_relaxed),
+                   .place = place,
+                   .ticket = waiting->ticket,
+                   .object = name_of(made->second.kind) + " " + std::to_string(made->second.id & ~SharedHandle::mark),
+                   .holder = shared::holder_of(object)});
+  }
+  return all;
+}
+
+void SharedObjects::refuse(const std::vector<DeadlockWatch::Wait>& in_vain, const std::string& why) {
+  for (const DeadlockWatch::Wait& wait : in_vain) {
+    shared::Participant& participant = space_->participant(wait.who);
+    why_in_vain_[wait.who] = why;
+    participant.vain_ticket.store(wait.ticket, std::memory_order_relaxed);
+    participant.vain.store(wait.place, std::memory_order_seq_cst);
+    space_->ring(wait.who);
+  }
+}
+
+std::optional<std::pair<SharedObjects::HostId, std::uint32_t>> SharedObjects::executor_of(ParticipantId id) const {
+  for (HostId host = 0; host < first_of_host_.size(); ++host) {
+    const ParticipantId first = first_of_host_[host];
+    if (id >= first && id - first < slots_[host]) return std::pair(host, id - first);
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string> SharedObjects::make_room(const SharedHandle& queue, std::uint64_t item) {
   using shared::QueueSection;
-  shared::Object* object = has(queue) ? &space_->at(queue.place & ~SharedHandle::mark) : nullptr;
-  if (object == nullptr || object->kind != SharedKind::queue) return "the queue is gone";
+  if (!has(queue)) return "the queue is gone";
+  Made& made = objects_.at(queue.place & ~SharedHandle::mark);
+  if (made.kind != SharedKind::queue) return "it is no queue";
+  shared::Object* object = &space_->at(made.block);
   const ParticipantId me = master();
   const std::uint64_t capacity = QueueSection(*space_, *object, me).capacity();
   const std::uint64_t used = QueueSection(*space_, *object, me).used();
@@ -215,7 +256,6 @@ std::optional<std::string> SharedObjects::make_room(const SharedHandle& queue, s
     const std::uint64_t larger = round_up(std::max(2 * capacity, used + room), page);
     const std::uint64_t ring = host_.allocate(larger);
     const std::uint64_t unused = QueueSection(*space_, *object, me).move_to(ring, larger);
-    Made& made = objects_.at(space_->offset_of(*object));
     if (unused == ring) {
       host_.release(ring);
     } else if (const Block before = std::exchange(made.ring, ring)) {
@@ -230,111 +270,6 @@ std::optional<std::string> SharedObjects::make_room(const SharedHandle& queue, s
 SharedObjects::ParticipantId SharedObjects::executor(HostId host, std::uint32_t slot) const {
   if (host >= first_of_host_.size() || slot >= slots_[host]) return shared::nobody;
   return first_of_host_[host] + slot;
-}
-
-void SharedObjects::ask(HostId host, const host::Question& question) {
-  const auto reply_with = [&](const SharedReply& reply) {
-    answer_(host, question.slot, question.number, shared::encode(reply));
-  };
-  const ParticipantId me = executor(host, question.slot);
-  const auto request = shared::decode_request(question.bytes);
-  if (!request || me == shared::nobody) return reply_with({.answer = SharedAnswer::wrong_kind});
-  if (!space_ || !has_all_of(*request)) return reply_with({.answer = SharedAnswer::gone});
-  if (request->verb == SharedVerb::make_room) {
-    const auto problem = make_room(request->object, request->words[0]);
-    return reply_with(problem ? failure(*problem) : SharedReply{});
-  }
-  try {
-    const auto asked = waiting_.emplace(waiting_.end(), host, question, *space_, me, *request);
-    if (take_step(*asked, [this](Operation& operation) { return start(operation); })) waiting_.erase(asked);
-  } catch (const std::bad_alloc& error) {  // for its payload; a step's own is answered there
-    reply_with(failure(error.what()));
-  }
-}
-
-/// @returns whether that was the last step, and it is answered. What it throws, for want of memory say, is the answer.
-template <class Step>
-bool SharedObjects::take_step(Asked& asked, const Step& step) {
-  try {
-    if (!step(asked.operation)) return false;
-    answer(asked, asked.operation.reply());
-  } catch (const std::exception& error) {
-    answer(asked, failure(error.what()));
-  }
-  return true;
-}
-
-void SharedObjects::answer(const Asked& asked, const SharedReply& reply) {
-  answer_(asked.host, asked.slot, asked.number, shared::encode(reply));
-}
-
-void SharedObjects::look_at_waiting() {
-  const auto now = std::chrono::steady_clock::now();
-  for (auto next = waiting_.begin(); next != waiting_.end();) {
-    const auto asked = next++;
-    Operation& operation = asked->operation;
-    const bool late = operation.deadline() && now >= *operation.deadline();
-    const auto waited = shared::look(*space_, operation.awaited(), operation.me(), late);
-    if (!waited) continue;
-    if (take_step(*asked, [&](Operation& step) { return go_on(step, *waited); })) waiting_.erase(asked);
-  }
-}
-
-void SharedObjects::end_late_waits() {
-  const auto deadline = next_deadline();
-  if (deadline && std::chrono::steady_clock::now() >= *deadline) look_at_waiting();
-}
-
-std::optional<std::chrono::steady_clock::time_point> SharedObjects::next_deadline() const {
-  std::optional<std::chrono::steady_clock::time_point> next;
-  for (const Asked& asked : waiting_) {
-    const shared::Deadline& deadline = asked.operation.deadline();
-    if (deadline && (!next || *deadline < *next)) next = deadline;
-  }
-  return next;
-}
-
-void SharedObjects::bury_executor(HostId host, std::uint32_t slot) {
-  if (!space_ || executor(host, slot) == shared::nobody) return;
-  waiting_.remove_if([&](const Asked& asked) { return asked.host == host && asked.slot == slot; });
-  bury(executor(host, slot));
-  look_at_waiting();
-}
-
-// What is handed on to one that is lost, too, is taken back when that is buried.
-void SharedObjects::lose_host(HostId host) {
-  if (!space_) return;
-  waiting_.remove_if([&](const Asked& asked) { return asked.host == host; });
-  for (std::uint32_t slot = 0; slot < slots_[host]; ++slot) bury(executor(host, slot));
-  look_at_waiting();
-}
-
-void SharedObjects::bury(ParticipantId dead) {
-  for (const auto& [offset, made] : objects_) bury(space_->at(offset), dead);
-  for (const Made& made : destroyed_)
-    static_cast<void>(shared::Section(*space_, space_->at(made.block), master()).remove_dead(dead));
-  space_->participant(dead).waits_for.store(0, std::memory_order_seq_cst);
-}
-
-void SharedObjects::bury(shared::Object& object, ParticipantId dead) {
-  const ParticipantId me = master();
-  switch (object.kind) {
-    case SharedKind::cells:
-      return static_cast<void>(shared::Section(*space_, object, me));  // so that it is in none any more
-    case SharedKind::lock:
-    case SharedKind::recursive_lock:
-      return shared::LockSection(*space_, object, me).bury(dead);
-    case SharedKind::semaphore:
-      return shared::SemaphoreSection(*space_, object, me).bury(dead);
-    case SharedKind::condition:
-      return shared::ConditionSection(*space_, object, me).bury(dead);
-    case SharedKind::event:
-      return shared::EventSection(*space_, object, me).bury(dead);
-    case SharedKind::barrier:
-      return shared::BarrierSection(*space_, object, me).bury(dead);
-    case SharedKind::queue:
-      return shared::QueueSection(*space_, object, me).bury(dead);
-  }
 }
 
 }  // namespace rankpool::master

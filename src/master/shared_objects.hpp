@@ -8,9 +8,12 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "host/host.hpp"
+#include "master/deadlock_watch.hpp"
 #include "scheduler/commands.hpp"
 #include "shared/object.hpp"
 #include "shared/operation.hpp"
@@ -41,6 +44,14 @@ class SharedObjects {
   /// Whether one was ever made; only then there is a space.
   [[nodiscard]] bool any() const { return space_.has_value(); }
   [[nodiscard]] shared::Space& space() { return *space_; }
+  /// Whether one was ever made that can be waited for.
+  [[nodiscard]] bool any_to_wait_for() const { return any_to_wait_for_; }
+  /// Those that wait as long as it takes.
+  [[nodiscard]] std::vector<DeadlockWatch::Wait> waits();
+  /// Lets them give up. @param why for all of them.
+  void refuse(const std::vector<DeadlockWatch::Wait>& in_vain, const std::string& why);
+  /// Who that is, of the host's executors; nothing where it is a thread of the master.
+  [[nodiscard]] std::optional<std::pair<HostId, std::uint32_t>> executor_of(ParticipantId id) const;
   /// Whether the objects that it names are there.
   [[nodiscard]] bool has_all_of(const detail::SharedRequest& request) const;
   /// The object, for one who doesn't have the mutex; null where there is none, or where that can't be told.
@@ -52,6 +63,7 @@ class SharedObjects {
 
   /// @returns whether the operation has come to its end; if not, it waits.
   bool start(shared::Operation& operation) { return has_ended(operation, operation.start()); }
+  /// As Operation::go_on().
   bool go_on(shared::Operation& operation, shared::Waited waited) {
     return has_ended(operation, operation.go_on(waited));
   }
@@ -73,6 +85,7 @@ class SharedObjects {
   using Block = std::optional<std::uint64_t>;  ///< of the host's memory
 
   struct Made {
+    detail::SharedKind kind{};
     std::uint64_t block = 0;
     std::uint64_t id = 0;
     Block ring;  ///< a queue's, once it has moved
@@ -105,12 +118,13 @@ class SharedObjects {
   bool has_ended(shared::Operation& operation, shared::Operation::Next next);
   /// @returns why there is none, if so.
   std::optional<std::string> make_room(const detail::SharedHandle& queue, std::uint64_t item);
+  std::vector<std::byte> take_why(ParticipantId id);
   [[nodiscard]] bool has(const detail::SharedHandle& handle) const;
   void answer(const Asked& asked, const detail::SharedReply& reply);
   template <class Step>
   bool take_step(Asked& asked, const Step& step);
   void bury(ParticipantId dead);
-  void bury(shared::Object& object, ParticipantId dead);
+  void bury(shared::Object& object, detail::SharedKind kind, ParticipantId dead);
   void release(const Made& made);
 
   host::Host& host_;
@@ -126,6 +140,8 @@ class SharedObjects {
   std::vector<Made> destroyed_;
   std::list<Asked> waiting_;
   std::uint64_t last_id_ = 0;
+  bool any_to_wait_for_ = false;
+  std::map<ParticipantId, std::string> why_in_vain_;
   Suspect suspect_;
 };
 

@@ -83,6 +83,8 @@ auto with_access(std::uint64_t pool, std::string_view what, const Work& work) {
       throw std::overflow_error(prefix(what) + "more permits than can be counted");
     case SharedAnswer::out_of_range:
       throw std::out_of_range(prefix(what) + "beyond the end of the array");
+    case SharedAnswer::in_vain:
+      throw Deadlock(prefix(what) + std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
     case SharedAnswer::gone:
       throw std::logic_error(prefix(what) + "the object is gone: destroy() was called on it");
     case SharedAnswer::failed:

@@ -79,4 +79,9 @@ void LockSection::mark_consistent() {
   section_.commit();
 }
 
+ParticipantId holder_of(const Object& object) {
+  if (object.kind != Kind::lock && object.kind != Kind::recursive_lock) return nobody;
+  return static_cast<ParticipantId>(object.state().fields[LockSection::owner_field]);
+}
+
 }  // namespace rankpool::shared

@@ -37,6 +37,8 @@ class LockSection {
   [[nodiscard]] bool owner_died() { return section_.field(died_field) != 0; }
   void mark_consistent();
 
+  friend ParticipantId holder_of(const Object& object);
+
  private:
   enum Field : std::size_t { owner_field, depth_field, died_field };
 
@@ -44,5 +46,8 @@ class LockSection {
 
   Section section_;
 };
+
+/// Who holds it, if it is a lock and held, as it was a moment ago.
+[[nodiscard]] ParticipantId holder_of(const Object& object);
 
 }  // namespace rankpool::shared

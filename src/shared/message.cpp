@@ -22,6 +22,7 @@ struct RequestHead {
   detail::SharedHandle object;
   detail::SharedHandle lock;
   std::array<std::uint64_t, 2> words{};
+  std::uint64_t task = 0;
   std::int64_t nanoseconds = for_ever;  ///< it may take
 };
 
@@ -51,7 +52,11 @@ std::optional<Head> head_of(Bytes bytes) {
 }  // namespace
 
 std::vector<std::byte> encode(const SharedRequest& request) {
-  RequestHead head{.verb = request.verb, .object = request.object, .lock = request.lock, .words = request.words};
+  RequestHead head{.verb = request.verb,
+                   .object = request.object,
+                   .lock = request.lock,
+                   .words = request.words,
+                   .task = request.task};
   if (request.deadline) {
     head.nanoseconds = std::max<std::int64_t>(0, std::chrono::nanoseconds(*request.deadline - Clock::now()).count());
   }
@@ -64,12 +69,13 @@ std::vector<std::byte> encode(const SharedReply& reply) {
 
 std::optional<SharedRequest> decode_request(Bytes bytes) {
   const auto head = head_of<RequestHead>(bytes);
-  if (!head || head->verb > SharedVerb::make_room) return std::nullopt;
+  if (!head || head->verb > SharedVerb::why) return std::nullopt;
   SharedRequest request{.verb = head->verb,
                         .object = head->object,
                         .lock = head->lock,
                         .words = head->words,
                         .payload = bytes.subspan(sizeof(RequestHead)),
+                        .task = head->task,
                         .deadline = std::nullopt};
   if (head->nanoseconds >= 0) {
     constexpr std::chrono::nanoseconds longest = std::chrono::hours(24 * 365);  // for the clock's sake

@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::uint32_t bits = 64;
 
+bool waits_in_vain(const Participant& participant) {
+  const std::uint64_t vain = participant.vain.load(std::memory_order_acquire);
+  return vain != 0 && vain == participant.waits_for.load(std::memory_order_relaxed) &&
+         participant.vain_ticket.load(std::memory_order_relaxed) == participant.ticket.load(std::memory_order_relaxed);
+}
+
 constexpr std::uint64_t bit_of(ParticipantId id) { return std::uint64_t{1} << (id % bits); }
 
 }  // namespace
@@ -115,6 +121,7 @@ void Section::for_each_waiter(Visit&& visit) {
 
 void Section::enqueue(std::uint32_t group) {
   Participant& mine = space_.participant(me_);
+  mine.vain.store(0, std::memory_order_relaxed);  // what was in vain may have been at another object in this place
   mine.ticket.store(state_.next_ticket++, std::memory_order_release);
   mine.waits_for.store(space_.offset_of(object_) + group, std::memory_order_release);
   object_.waiters()[me_ / bits].fetch_or(bit_of(me_), std::memory_order_seq_cst);
@@ -184,9 +191,11 @@ std::optional<Waited> look(Space& space, Object& object, ParticipantId me, bool 
   Section section(space, object, me);
   if (section.is_admitted()) return Waited::admitted;
   const bool gone = object.id.load(std::memory_order_relaxed) == 0;
-  if (!gone && !late) return std::nullopt;
+  const bool in_vain = waits_in_vain(space.participant(me));
+  if (!gone && !late && !in_vain) return std::nullopt;
   section.withdraw();
-  return gone ? Waited::gone : Waited::late;
+  if (gone) return Waited::gone;
+  return late ? Waited::late : Waited::in_vain;
 }
 
 }  // namespace rankpool::shared

@@ -180,7 +180,8 @@ class Section {
 enum class Waited : std::uint8_t {
   admitted,
   late,
-  gone  ///< the object is no more
+  gone,    ///< the object is no more
+  in_vain  ///< nobody is left who would let me in
 };
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;  ///< none: for ever

@@ -12,6 +12,24 @@ namespace rankpool::shared {
 
 using detail::SharedRequest;
 
+namespace {
+
+detail::SharedAnswer answer_for(Waited waited) {
+  switch (waited) {
+    case Waited::admitted:
+      return detail::SharedAnswer::done;
+    case Waited::late:
+      return detail::SharedAnswer::late;
+    case Waited::gone:
+      return detail::SharedAnswer::gone;
+    case Waited::in_vain:
+      break;
+  }
+  return detail::SharedAnswer::in_vain;
+}
+
+}  // namespace
+
 Operation::Operation(Space& space, ParticipantId me, const SharedRequest& request)
     : space_(space), me_(me), request_(request), deadline_(request.deadline) {}
 
@@ -23,6 +41,9 @@ Operation::Next Operation::answer(Answer answer, std::uint64_t word) {
 
 Operation::Next Operation::await(Object& object) {
   awaited_ = &object;
+  Participant& mine = space_.participant(me_);
+  mine.task.store(request_.task, std::memory_order_relaxed);
+  mine.for_ever.store(deadline_ ? 0 : 1, std::memory_order_release);
   if (stage_ == Stage::first) stage_ = Stage::waits;
   return Next::wait;
 }
@@ -53,14 +74,12 @@ Operation::Next Operation::start() {
 }
 
 Operation::Next Operation::go_on(Waited waited) {
-  if (stage_ == Stage::takes_part) return waited == Waited::admitted ? has_lock_again() : answer(Answer::gone);
+  if (stage_ == Stage::takes_part) return waited == Waited::admitted ? has_lock_again() : answer(answer_for(waited));
   if (object_->kind == Kind::condition) {
     if (waited == Waited::admitted) leave_queue(space_, *object_, me_);
-    return take_lock_again(waited == Waited::admitted ? Answer::done
-                           : waited == Waited::late   ? Answer::late
-                                                      : Answer::gone);
+    return take_lock_again(answer_for(waited));
   }
-  if (waited != Waited::admitted) return answer(waited == Waited::late ? Answer::late : Answer::gone);
+  if (waited != Waited::admitted) return answer(answer_for(waited));
   if (object_->kind == Kind::queue) return try_again();
   leave_queue(space_, *object_, me_);
   return answer(Answer::done);

@@ -23,8 +23,15 @@ struct alignas(64) Participant {
   /// Offset of the object it waits for, plus the group of its waiters; 0: it waits for none.
   std::atomic<std::uint64_t> waits_for{0};
   std::atomic<std::uint64_t> ticket{0};
+  /// 1 + index of the task that waits; 0: none, a thread of the master.
+  std::atomic<std::uint64_t> task{0};
+  /// 1: it waits as long as it takes.
+  std::atomic<std::uint32_t> for_ever{0};
   std::atomic<std::uint32_t> rings{0};
   std::atomic<std::uint32_t> asleep{0};
+  /// The place that it waits for in vain, as `waits_for` and `ticket` have it: it is to give up.
+  std::atomic<std::uint64_t> vain_ticket{0};
+  std::atomic<std::uint64_t> vain{0};
 
   void ring() noexcept {
     rings.fetch_add(1, std::memory_order_seq_cst);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -15,10 +17,14 @@
 #include <thread>
 #include <utility>
 
+#include "support/threads.hpp"
+
 namespace rankpool::transport {
 namespace {
 
 constexpr std::chrono::seconds finalize_limit{5};
+
+std::atomic<std::ptrdiff_t> threads_of_mpi{0};
 
 std::unique_ptr<boost::mpi::environment> start_mpi() {
   using boost::mpi::environment;
@@ -32,7 +38,11 @@ std::unique_ptr<boost::mpi::environment> start_mpi() {
   if (MpiSession::outlives_ranks()) setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
   // Not MPI_Abort when an exception is flying: the pool itself ends the job, with a message and a status.
   constexpr bool abort_on_exception = false;
-  return std::make_unique<environment>(boost::mpi::threading::multiple, abort_on_exception);
+  const auto before = support::threads_of_this_process();
+  auto started = std::make_unique<environment>(boost::mpi::threading::multiple, abort_on_exception);
+  const auto after = support::threads_of_this_process();
+  if (before && after) threads_of_mpi = std::max<std::ptrdiff_t>(0, *after - *before);
+  return started;
 }
 
 }  // namespace
@@ -41,6 +51,8 @@ bool MpiSession::outlives_ranks() {
   const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
   return recovery != nullptr && std::string_view(recovery) == "1";
 }
+
+std::ptrdiff_t MpiSession::threads() { return threads_of_mpi; }
 
 MpiSession& MpiSession::start() {
   static MpiSession session;

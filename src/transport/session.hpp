@@ -4,6 +4,7 @@
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/environment.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,9 @@ class MpiSession {
 
   /// @returns whether the launcher lets the job go on after a rank's death.
   [[nodiscard]] static bool outlives_ranks();
+
+  /// @returns how many threads MPI has started here, as far as is known: none where it was not started by this.
+  [[nodiscard]] static std::ptrdiff_t threads();
 
   [[nodiscard]] bool started_here() const { return environment_ != nullptr; }
   [[nodiscard]] boost::mpi::threading::level thread_level() const { return boost::mpi::environment::thread_level(); }

@@ -29,6 +29,7 @@ enum class Type : std::uint32_t {
   stopped,
   question,
   executor_gone,
+  blocked,
 };
 
 // Not a valid length or type, so that a decoder that has lost its place finds out at once.
@@ -81,6 +82,7 @@ RANKPOOL_WIRE(RankLost, rank_lost, m.rank, m.host, m.pid, m.executors)
 RANKPOOL_WIRE(Broken, broken, m.reason, m.all_reported)
 RANKPOOL_WIRE(Question, question, m.slot, m.number, m.bytes)
 RANKPOOL_WIRE(ExecutorGone, executor_gone, m.slot)
+RANKPOOL_WIRE(Blocked, blocked, m.executors, m.all, m.why)
 #undef RANKPOOL_WIRE
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -336,6 +338,7 @@ void encode(std::vector<std::byte>& to, const Executors& message) { encode_frame
 void encode(std::vector<std::byte>& to, const RankLost& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Question& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const ExecutorGone& message) { encode_frame(to, message); }
+void encode(std::vector<std::byte>& to, const Blocked& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Broken& message) { encode_frame(to, message); }
 void encode(std::vector<std::byte>& to, const Stopped& message) { encode_frame(to, message); }
 

@@ -34,6 +34,7 @@ void encode(std::vector<std::byte>& to, const Executors& message);
 void encode(std::vector<std::byte>& to, const RankLost& message);
 void encode(std::vector<std::byte>& to, const Question& message);
 void encode(std::vector<std::byte>& to, const ExecutorGone& message);
+void encode(std::vector<std::byte>& to, const Blocked& message);
 void encode(std::vector<std::byte>& to, const Broken& message);
 void encode(std::vector<std::byte>& to, const Stopped& message);
 

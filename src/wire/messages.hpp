@@ -2,7 +2,7 @@
 //
 //   master ──► leader   OpenCall, CloseCall, StopCall, RunLot, RetractLot, Answer, Stop
 //   leader ──► master   Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed,
-//                       Executors, RankLost, Question, ExecutorGone, Broken, Stopped
+//                       Executors, RankLost, Question, ExecutorGone, Blocked, Broken, Stopped
 //
 // Payloads are views: of the sender's memory while encoding, of the received buffer after decoding. Numbers travel in
 // the machine's own byte order: all ranks run the same executable.
@@ -166,6 +166,13 @@ struct ExecutorGone {
   std::uint32_t slot = 0;
 };
 
+/// See host::Blocked.
+struct Blocked {
+  std::uint32_t executors = 0;
+  bool all = false;
+  std::string why;
+};
+
 /// The leader's last message.
 struct Stopped {
   StopMode mode = StopMode::finish;
@@ -179,6 +186,6 @@ struct Broken {
 
 using ToLeader = std::variant<OpenCall, CloseCall, StopCall, RunLot, RetractLot, Answer, Stop>;
 using ToMaster = std::variant<Results, TaskFailed, TaskDied, TasksReturned, Retracted, InitializerFailed, Executors,
-                              RankLost, Question, ExecutorGone, Broken, Stopped>;
+                              RankLost, Question, ExecutorGone, Blocked, Broken, Stopped>;
 
 }  // namespace rankpool::wire

@@ -89,6 +89,9 @@ class Reporter final : public host::HostListener {
     asked_ = true;
   }
   void on_executor_gone(std::uint32_t slot) override { tell(wire::ExecutorGone{.slot = slot}); }
+  void on_blocked(const host::Blocked& blocked) override {
+    tell(wire::Blocked{.executors = blocked.executors, .all = blocked.all, .why = blocked.why});
+  }
   void on_far_rung() override {}  // nobody is rung here: those who wait do so on the master's node
   void on_broken(const std::string& reason) override { broken(reason, !missed_reports_); }
 

@@ -35,18 +35,9 @@ class OwnChannel {
   [[nodiscard]] host::RecordHeader& open_run() const {
     return *reinterpret_cast<host::RecordHeader*>(outbox() + place_of_run());
   }
-  /// Found by the run in it: on a page behind the slots.
   [[nodiscard]] std::byte* outbox() const {
-    constexpr std::size_t page = 4096;
-    constexpr std::size_t most_pages = 256;
-    std::byte* first = base_ + rounded(slots_offset() + header().slots * sizeof(host::ExecutorSlot), page) +
-                       static_cast<std::size_t>(this_task::slot()) * host::outbox_bytes;
-    for (std::byte* at = first; at < first + most_pages * page; at += page) {
-      const auto& run = *reinterpret_cast<const host::RecordHeader*>(at + place_of_run());
-      const bool is_run = run.kind == host::RecordKind::results && run.lot == slot().chunk_lot;
-      if (is_run && run.first + run.count == this_task::index()) return at;
-    }
-    throw std::runtime_error("no outbox in the channel");
+    return base_ + host::outboxes_offset(header().slots) +
+           static_cast<std::size_t>(this_task::slot()) * host::outbox_bytes;
   }
 
  private:
@@ -88,7 +79,17 @@ void ring_for_all(Own channel) {
     channel.header().asking.insert(i);
     channel.header().ready.insert(i);
     channel.header().exited.insert(i);
+    channel.header().returning.insert(i);
+    channel.header().mail.insert(i);
   }
+}
+
+void give_back(Own channel, std::uint64_t first, std::uint64_t end) {
+  channel.slot().returned_lot = channel.slot().chunk_lot.load();
+  channel.slot().returned_first = first;
+  channel.slot().returned_end = end;
+  channel.header().returning.insert(static_cast<std::uint32_t>(this_task::slot()));
+  channel.header().attention = 1;
 }
 
 void ask_for_all_memory(Own channel) {
@@ -121,6 +122,8 @@ const std::vector<Damage> damages{
     {"head", [](Own channel) { channel.slot().head += 64; }},
     {"question for a block", ask_for_all_memory},
     {"sets of executors", ring_for_all},
+    {"absurd rest of a chunk", [](Own channel) { give_back(channel, 5, ~std::uint64_t{0}); }},
+    {"rest of a chunk that is the end of another", [](Own channel) { give_back(channel, 0, 1); }},
     {"sizes of the channel", change_sizes},
 };
 

@@ -118,6 +118,7 @@ void write_reports(const Corpus& corpus) {
   corpus.write("broken", to(master, wire::Broken{"no memory", true}));
   corpus.write("question", to(master, wire::Question{.slot = 1, .number = 2, .bytes = image}));
   corpus.write("executor_gone", to(master, wire::ExecutorGone{3}));
+  corpus.write("blocked", to(master, wire::Blocked{3, true, "no processes"}));
   Input all = to(master, wire::Executors{8, "no processes"});
   for (std::uint64_t lot = 0; lot < 16; ++lot) {
     wire::encode(all, wire::Results{lot, 4 * lot, 2, 1000, encoded});

@@ -166,6 +166,7 @@ struct Heard {
   void operator()(const wire::RankLost&) {}
   void operator()(const wire::Question&) {}
   void operator()(const wire::ExecutorGone&) {}
+  void operator()(const wire::Blocked&) {}
   void operator()(const wire::Stopped&) {}
 };
 

@@ -33,6 +33,7 @@ class Results final : public host::HostListener {
   void on_rank_lost(const host::RankLoss&, std::uint32_t) override {}
   void on_question(const host::Question&) override {}
   void on_executor_gone(std::uint32_t) override {}
+  void on_blocked(const host::Blocked&) override {}
   void on_far_rung() override {}
   void on_broken(const std::string&) override {}
 

@@ -51,6 +51,65 @@ class Node {
   LotId last_lot_ = 0;
 };
 
+TEST(LotBoard, puts_up_more_lots_than_it_has_slots_where_those_before_have_been_claimed) {
+  Node node(1);
+  for (std::uint32_t lot = 0; lot < max_lots; ++lot) node.post(2);
+  node.post(3);  // waits for a slot
+  node.claim(5), node.claim(5);
+  node.board.park_for_waiting();
+  EXPECT_EQ(node.channel.header().lots[5].lot.load(), max_lots + 1);
+  EXPECT_TRUE(node.board.has_begun(6));
+  EXPECT_TRUE(node.board.is_exhausted(6));
+  EXPECT_FALSE(node.board.has_begun(max_lots + 1));
+  EXPECT_TRUE(node.board.settle(6, 0, 1));
+  EXPECT_FALSE(node.board.settle(6, 0, 1));
+  ASSERT_NE(node.board.account_of(6), nullptr);
+  EXPECT_EQ(node.board.account_of(6)->outstanding(), 1U);
+  EXPECT_TRUE(node.board.settle(6, 1, 1));
+  EXPECT_EQ(node.board.account_of(6), nullptr);
+  EXPECT_EQ(node.board.take_back(6).count, 0U);
+  EXPECT_EQ(node.board.take_back(max_lots + 1).count, 3U);
+}
+
+TEST(LotBoard, lets_no_executor_claim_the_next_lot_in_a_slot_by_what_it_read_of_the_last) {
+  Node node(1);
+  for (std::uint32_t lot = 0; lot < max_lots; ++lot) node.post(1);
+  auto& claim = node.channel.header().lots[0].claim;
+  std::uint64_t stale = claim.load();
+  node.claim(0);
+  node.post(1);
+  node.board.park_for_waiting();
+  EXPECT_EQ(node.channel.header().lots[0].lot.load(), max_lots + 1);
+  EXPECT_FALSE(claim.compare_exchange_strong(stale, stale + 1));
+  EXPECT_FALSE(node.board.has_begun(max_lots + 1));
+}
+
+TEST(LotBoard, leaves_a_slot_to_its_lot_while_an_executor_has_yet_to_say_what_it_has_claimed) {
+  Node node(2);
+  for (std::uint32_t lot = 0; lot < max_lots; ++lot) node.post(1);
+  node.post(1);
+  node.channel.slot(1).claiming = 1;
+  node.claim(0);
+  node.board.park_for_waiting();
+  EXPECT_EQ(node.channel.header().lots[0].lot.load(), 1U);
+  node.channel.slot(1).chunk_end = 1;
+  node.board.park_for_waiting();
+  EXPECT_EQ(node.channel.header().lots[0].lot.load(), max_lots + 1);
+}
+
+TEST(LotBoard, counts_the_tasks_for_which_nobody_is_there) {
+  Node node(2);
+  node.wake_up(0), node.wake_up(1);
+  node.post(3);
+  EXPECT_EQ(node.board.unattended_tasks(), 1U);  // two executors look for work
+  node.claim(0);
+  EXPECT_EQ(node.board.unattended_tasks(), 1U);  // one looks for work
+  node.claim(0);
+  EXPECT_EQ(node.board.unattended_tasks(), 1U);
+  node.claim(0);
+  EXPECT_EQ(node.board.unattended_tasks(), 0U);
+}
+
 TEST(LotBoard, wakes_as_many_as_there_are_tasks) {
   Node node(4);
   node.post(1);

@@ -83,6 +83,7 @@ struct Samples {
             encoded(RankLost{3, "n1", 4711, 6}),
             encoded(Question{.slot = 1, .number = 2, .bytes = inputs}),
             encoded(ExecutorGone{3}),
+            encoded(Blocked{3, true, "no processes"}),
             encoded(Broken{"no memory", true}),
             encoded(InitializerFailed{2, 5, state})};
   }
@@ -108,6 +109,10 @@ TEST(Wire, a_question_and_its_answer_arrive_as_they_were_sent) {
   EXPECT_EQ(answer.number, 4u);
   EXPECT_TRUE(std::ranges::equal(answer.bytes, samples.state));
   EXPECT_EQ(decoded<ExecutorGone>(encoded(ExecutorGone{5})).slot, 5u);
+  const auto blocked = decoded<Blocked>(encoded(Blocked{.executors = 6, .all = true, .why = "no processes"}));
+  EXPECT_EQ(blocked.executors, 6u);
+  EXPECT_TRUE(blocked.all);
+  EXPECT_EQ(blocked.why, "no processes");
 }
 
 TEST(Wire, a_call_arrives_as_it_was_sent) {

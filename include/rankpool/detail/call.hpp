@@ -101,6 +101,9 @@ class ResultWriter {
     finished_->store(finished_->load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
 
+  /// Tasks of the chunk, from its first on, that are to be run here: fewer than it had when others were given the rest.
+  [[nodiscard]] std::uint64_t tasks() const { return tasks_; }
+
   /// Index in the call of the task that runs now.
   [[nodiscard]] std::uint64_t running_task() const { return run_first_ + finished_->load(std::memory_order_relaxed); }
 
@@ -121,43 +124,49 @@ class ResultWriter {
   std::byte* limit_ = nullptr;
   std::uint64_t run_first_ = 0;                     ///< index of the open run's first task
   std::atomic<std::uint64_t>* finished_ = nullptr;  ///< tasks of the open run that have ended
+  std::uint64_t tasks_ = ~std::uint64_t{0};         ///< see tasks()
+  std::uint64_t row_end_ = 0;                       ///< *finished_ with which FixedResults end
 };
 
-/// Results of one size, as many as there is room for, at least one unless there are none to come. While it lives
-/// nothing else is done with the writer: places and numbers are reckoned from registers, where going through the
-/// writer's members for each task would make it wait for the one before.
+/// Results of one size, as many as there is room for, at least one. While it lives nothing else is done with the
+/// writer, except that others are given the rest: places and numbers are reckoned from registers, where going through
+/// the writer's members for each task would make it wait for the one before.
 /// @tparam stride bytes of a result, few enough for any run.
 template <std::size_t stride>
 class FixedResults {
  public:
-  /// @param most that may come.
+  /// @param most that may come, at least one.
   FixedResults(ResultWriter& writer, std::uint64_t most)
       : writer_(writer),
         begin_(writer.reserve(stride)),
         finished_(writer.finished_),
-        before_(finished_->load(std::memory_order_relaxed)),
-        room_(most) {
+        before_(finished_->load(std::memory_order_relaxed)) {
+    std::uint64_t room = most;
     if constexpr (stride != 0) {
       const std::uint64_t fit = static_cast<std::uint64_t>(writer.limit_ - begin_) / stride;
-      if (fit < most) room_ = fit;
+      if (fit < most) room = fit;
     }
+    writer.row_end_ = before_ + room;
   }
   FixedResults(const FixedResults&) = delete;
   FixedResults& operator=(const FixedResults&) = delete;
   ~FixedResults() { writer_.cursor_ = place(finished_->load(std::memory_order_relaxed) - before_); }
 
-  [[nodiscard]] std::uint64_t room() const { return room_; }
   /// Where the i-th result goes.
   [[nodiscard]] std::byte* place(std::uint64_t i) const { return begin_ + i * stride; }
   /// As ResultWriter::commit(), for the i-th result after those before it.
-  void commit(std::uint64_t i) { finished_->store(before_ + i + 1, std::memory_order_release); }
+  /// @returns whether another may come here: none when others were given the rest, or the room is used up.
+  [[nodiscard]] bool commit(std::uint64_t i) {
+    const std::uint64_t finished = before_ + i + 1;
+    finished_->store(finished, std::memory_order_release);
+    return finished != writer_.row_end_;
+  }
 
  private:
   ResultWriter& writer_;
   std::byte* begin_;
   std::atomic<std::uint64_t>* finished_;
   std::uint64_t before_;
-  std::uint64_t room_;
 };
 
 /// One chunk as its kernel sees it.

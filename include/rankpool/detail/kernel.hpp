@@ -2,6 +2,7 @@
 /// What an executor does for a call of `F(Args...)`: decode a task's arguments, run it, encode its result.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -57,7 +58,7 @@ class KernelFunctions {
     F& f = *static_cast<F*>(callable);
     const HomeProcess home;
     const ChunkOutput rest;
-    for (std::uint64_t i = 0; i < chunk.count;) {
+    for (std::uint64_t i = 0; i < chunk.count && i < chunk.results->tasks();) {
       if constexpr (small_and_fixed) {
         i = run_tasks(f, chunk, i, home);
       } else {
@@ -108,8 +109,8 @@ class KernelFunctions {
     TaskOutput output(first == 0 ? TaskOutput::Since::chunk_began : TaskOutput::Since::other_tasks_ran);
     std::uint64_t i = first;
     try {
-      FixedResults<result_stride<R>> results(*local.results, local.count - first);
-      for (const std::uint64_t end = first + results.room(); i != end; ++i) {
+      FixedResults<result_stride<R>> results(*local.results, std::min(local.count, local.results->tasks()) - first);
+      for (bool goes_on = true; goes_on; ++i) {
         if constexpr (std::is_void_v<R>) {
           static_cast<void>(call(f, input(local, i)));
           leave_if_forked(home);
@@ -120,7 +121,7 @@ class KernelFunctions {
         }
         // What the task printed leaves before its result does: who has the result sees the text.
         output.flush();
-        results.commit(i - first);
+        goes_on = results.commit(i - first);
       }
       return i;
     } catch (...) {

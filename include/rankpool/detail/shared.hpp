@@ -70,6 +70,7 @@ enum class SharedVerb : std::uint32_t {
   close,
   size,
   make_room,  ///< in a queue, for an item of words[0] bytes
+  why,        ///< I was to give up: answers the text
 };
 
 enum class SharedAnswer : std::uint32_t {
@@ -83,6 +84,7 @@ enum class SharedAnswer : std::uint32_t {
   out_of_range,
   wrong_kind,  ///< such an object does not do that
   gone,
+  in_vain,  ///< the payload says who holds what
   damaged,  ///< a task has written over it
   failed,   ///< the payload says why
 };
@@ -93,6 +95,7 @@ struct SharedRequest {
   SharedHandle lock = {};  ///< of a condition
   std::array<std::uint64_t, 2> words{};
   Bytes payload = {};
+  std::uint64_t task = 0;                                              ///< 1 + index of the one that asks; 0: none does
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  ///< empty: none
 };
 
