@@ -86,6 +86,7 @@ GOALS = [
     *sharing("rankpool", than="mp"),
     *sharing("rankpool", than="mp.Manager", times=0.05),
     *sharing("rankpool_mpirun", than="mp"),
+    *sharing("rankpool_mpirun", than="mp.Manager", times=0.05),
     *sharing("rankpool_2_nodes", than="raw_n2_1worker_d2", than_workload="apply_latency", times=2),
 ]
 

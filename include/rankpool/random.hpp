@@ -12,9 +12,9 @@
 namespace rankpool {
 
 /// The random numbers of one task: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
-/// 2011), a counter-based generator whose streams don't overlap. A standard UniformRandomBitGenerator: the
-/// standard library's distributions take it. Not thread-safe; copies go on independently, with the same numbers.
-/// Python: the nearest is `numpy.random.Generator(numpy.random.Philox(...))`.
+/// 2011), a counter-based generator; the streams of a call's tasks don't overlap. A standard
+/// UniformRandomBitGenerator: the standard library's distributions take it. Not thread-safe; copies go on
+/// independently, with the same numbers. Python: the nearest is `numpy.random.Generator(numpy.random.Philox(...))`.
 class TaskRng {
  public:
   using result_type = std::uint64_t;  ///< what a number is

@@ -20,7 +20,7 @@ namespace rankpool {
 /// which is copied, captured by lambdas, and given to tasks as an argument. It lives as long as its pool, unless it is
 /// destroyed. Any T that travels as an argument may be put in.
 ///
-/// A task that dies while it waits takes no item with it; one that dies after get() has returned does. Calls that wait
+/// A task that dies while it waits takes no item with it; one that dies after it was given one does. Calls that wait
 /// block only their own executor, and are to be made in the thread in which the task runs, or in any thread of the
 /// master. All throw std::logic_error when the object was destroyed or its pool is not here any more; those that wait,
 /// Deadlock when that is for ever, PoolClosed or BrokenPool when the pool is terminated or breaks meanwhile. Mirrors

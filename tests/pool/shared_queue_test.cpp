@@ -100,6 +100,30 @@ TEST(SharedQueue, that_is_closed_gives_what_is_in_it_and_takes_nothing) {
   EXPECT_EQ(queue.get(), std::nullopt);
 }
 
+TEST(SharedQueue, that_is_closed_lets_those_go_who_wait_for_room) {
+  const Queue<int> queue = pool().queue<int>(1);
+  queue.put(1);
+  auto task = pool().submit([queue] { queue.put(2); });
+  const std::jthread thread([queue] { EXPECT_THROW(queue.put(3), rankpool::QueueClosed); });
+  std::this_thread::sleep_for(50ms);
+  queue.close();
+  EXPECT_THROW(std::move(task).get(), rankpool::QueueClosed);
+  EXPECT_EQ(queue.get(10s), 1);
+  EXPECT_EQ(queue.get(10s), std::nullopt);
+}
+
+TEST(SharedQueue, waits_for_room_as_long_as_asked_and_no_longer) {
+  const Queue<int> queue = pool().queue<int>(1);
+  queue.put(1);
+  auto task = pool().submit([queue] { queue.put(2, 10s); });
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THROW(queue.put(3, 30ms), rankpool::TimeoutError);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 30ms);
+  EXPECT_EQ(queue.get(), 1);
+  task.get();
+  EXPECT_EQ(queue.get(), 2);
+}
+
 TEST(SharedQueue, that_waits_in_many_threads_of_the_master_serves_each) {
   const Queue<int> queue = pool().queue<int>();
   std::atomic<int> sum = 0;

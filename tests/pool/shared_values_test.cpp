@@ -10,7 +10,10 @@
 #include <limits>
 #include <numeric>
 #include <ranges>
+#include <set>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -34,9 +37,51 @@ Account deposit(const Account& account) { return {account.balance + 1, account.c
 
 TEST(SharedValue, loses_no_increment_of_any_executor) {
   const Value<std::int64_t> counter = pool().value<std::int64_t>(7);
-  constexpr std::int64_t increments = 100'000;
-  pool().map([counter](std::int64_t) { counter.fetch_add(1); }, std::views::iota(std::int64_t{0}, increments));
-  EXPECT_EQ(counter.get(), 7 + increments);
+  const rankpool::Barrier all = pool().barrier(pool().processes());
+  const std::int64_t each = 100'000 / pool().processes();
+  const auto places = pool().map(
+      [=](int) {
+        all.wait();
+        for (std::int64_t i = 0; i < each; ++i) counter.fetch_add(1);
+        return std::pair(rankpool::this_task::rank(), rankpool::this_task::slot());
+      },
+      std::views::iota(0, pool().processes()), {.chunksize = 1});
+  EXPECT_EQ(counter.get(), 7 + each * pool().processes());
+  EXPECT_EQ(std::set(places.begin(), places.end()).size(), places.size());
+}
+
+TEST(SharedValue, is_updated_by_a_function_that_runs_where_it_is_called) {
+  const Value<int> value = pool().value(0);
+  const auto calls = pool().apply([value] {
+    int here = 0;
+    value.update([&](int before) {
+      if (++here == 1) value.set(10);  // as another task might meanwhile
+      return before + 1;
+    });
+    return here;
+  });
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(value.get(), 11);
+  EXPECT_THROW(value.update([](int) -> int { throw std::runtime_error("no"); }), std::runtime_error);
+  EXPECT_EQ(value.get(), 11);
+}
+
+TEST(SharedValue, is_used_by_all_threads_of_a_task) {
+  const Value<int> value = pool().value(0);
+  const Array<int> array = pool().array<int>(4);
+  pool().apply([=] {
+    std::vector<std::jthread> threads;
+    for (std::uint64_t thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([=] {
+        for (int i = 0; i < 200; ++i) {
+          value.fetch_add(1);
+          array.fetch_add(thread, 1);
+        }
+      });
+    }
+  });
+  EXPECT_EQ(value.get(), 800);
+  EXPECT_EQ(array.get(), std::vector<int>(4, 200));
 }
 
 TEST(SharedValue, is_seen_by_tasks_as_the_master_has_set_it_and_by_the_master_as_they_have) {
@@ -171,6 +216,17 @@ TEST(SharedArray, takes_large_slices) {
   EXPECT_EQ(sum, std::accumulate(values.begin(), values.end(), 0.0));
   EXPECT_EQ(array.get(99'999, 3), (std::vector{99'999.0, 1.0, 1.0}));
   EXPECT_EQ(array.get(199'999, 2), (std::vector{1.0, 200'000.0}));
+}
+
+TEST(SharedArray, takes_millions_of_elements_in_one_step) {
+  const Array<char> array = pool().array<char>(4'000'000, 'a');
+  EXPECT_EQ(pool().apply([array] {
+    const std::vector<char> all = array.get();
+    array.put(0, std::vector<char>(all.size(), 'b'));
+    return std::ranges::count(all, 'a');
+  }),
+            4'000'000);
+  EXPECT_EQ(std::ranges::count(array.get(), 'b'), 4'000'000);
 }
 
 TEST(SharedArray, of_structs_changes_element_by_element) {

@@ -134,8 +134,11 @@ TEST(SharedWaiting, philosophers_without_it_learn_who_holds_what) {
     EXPECT_TRUE(contains(text, "held by task ")) << text;
   }
   EXPECT_GE(deadlocks, 1);
-  // Each gave its fork back.
-  for (const Lock& lock : fork) EXPECT_TRUE(lock.try_lock());
+  // Each gave its fork back, and who was told held no other: that would be one it left.
+  for (const Lock& lock : fork) {
+    EXPECT_TRUE(lock.try_lock());
+    EXPECT_FALSE(lock.owner_died());
+  }
 }
 
 TEST(SharedWaiting, a_task_and_the_master_that_wait_for_each_other_are_told) {
