@@ -59,10 +59,10 @@ class ExecutorObjects::Waiting {
     if (in_task) header_.resting.insert(objects_.slot_number_);
     const auto begin = Clock::now();
     sleep(time);
-    last_sleep_ = Clock::now() - begin;
+    // After short sleeps spinning may pay again.
+    if (Clock::now() - begin < spin_time) objects_.trust_.note_miss();
     if (in_task) header_.resting.erase(objects_.slot_number_);
   }
-  [[nodiscard]] std::chrono::nanoseconds last_sleep() const { return last_sleep_; }
 
  private:
   enum class State : std::uint8_t {
@@ -87,7 +87,6 @@ class ExecutorObjects::Waiting {
   ChannelHeader& header_;
   Clock::time_point until_long_;
   State state_ = State::brief;
-  std::chrono::nanoseconds last_sleep_{};
 };
 
 ExecutorObjects::ExecutorObjects(Channel& channel, std::uint32_t slot, std::function<bool()> on_blocked)
@@ -138,7 +137,6 @@ SharedReply ExecutorObjects::perform_here(shared::Space& space, const SharedRequ
     if (spin([&] { return mine.rings.load(std::memory_order_relaxed) != rings; })) return;
     if (!waiting) waiting.emplace(*this, long_wait);
     waiting->sleep(time, [&](std::chrono::nanoseconds most) { mine.sleep(rings, most); });
-    note_sleep(waiting->last_sleep());
   };
   Operation operation(space, slot_number_ + 1, request);
   for (Operation::Next next = operation.start(); next != Operation::Next::done;) {
@@ -224,13 +222,7 @@ void ExecutorObjects::await_turn_of_mine() {
     const std::uint32_t rings = slot_.bell.rings.load(std::memory_order_seq_cst);
     if (is_mine()) return;
     waiting.sleep(look_up, [&](std::chrono::nanoseconds most) { support::futex_wait(slot_.bell.rings, rings, most); });
-    note_sleep(waiting.last_sleep());
   }
-}
-
-/// After short ones spinning may pay again.
-void ExecutorObjects::note_sleep(std::chrono::nanoseconds time) {
-  if (time < spin_time) trust_.note_miss();
 }
 
 template <class Awaited>

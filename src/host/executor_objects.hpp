@@ -41,7 +41,6 @@ class ExecutorObjects final : public shared::Access {
   class Waiting;
   void pass_turn(Mailbox::Turn turn);
   void await_turn_of_mine();
-  void note_sleep(std::chrono::nanoseconds time);
   template <class Awaited>
   bool spin(const Awaited& awaited);
   void give_back_held();

@@ -93,8 +93,6 @@ class SharedHost final : public Host {
   };
   static constexpr std::uint32_t leader_member = 0;  ///< the leader's slots are those of member 0
   static constexpr std::chrono::milliseconds glance_interval{100};
-  /// An executor that dies this often in a row before it could serve will hardly do better the next time.
-  static constexpr std::uint32_t most_early_deaths = 5;
 
   /// An executor is to be killed because its task has exceeded its time.
   struct Expiry {

@@ -84,10 +84,10 @@ bool SharedHost::audit_lots(HostListener& listener) {
   for (auto next = audits_.begin(); next != audits_.end();) {
     const auto& [lot, audit] = *next;
     const bool open = board_.account_of(lot) != nullptr;
+    bool busy = open && !board_.is_exhausted(lot);
     // In this order: what an executor begins to give back, or goes on with, between the two is still counted as its
     // own.
-    const std::vector<TaskRange> lost = open ? lost_of(lot) : std::vector<TaskRange>();
-    bool busy = open && !board_.is_exhausted(lot);
+    const std::vector<TaskRange> lost = open && !busy ? lost_of(lot) : std::vector<TaskRange>();
     for (std::uint32_t slot = 0; open && !busy && slot < channel_.slots(); ++slot) {
       busy = may_still_tell(slot, lot, audit.lot_slot);
     }

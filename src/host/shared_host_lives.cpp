@@ -8,6 +8,12 @@
 #include "host/shared_host.hpp"
 
 namespace rankpool::host {
+namespace {
+
+// An executor that dies this often in a row before it could serve will hardly do better the next time.
+constexpr std::uint32_t most_early_deaths = 5;
+
+}  // namespace
 
 void SharedHost::order(std::uint32_t slot, SlotCommand command) {
   ExecutorSlot& executor = channel_.slot(slot);

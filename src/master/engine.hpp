@@ -95,17 +95,15 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   struct Place;
   class Places;
   class Wait;
-  /// Counts who waits, if that is to be counted. Who has waited may do anything next.
+  /// Counts who waits, if that is to be counted.
   class CountedWait {
    public:
     CountedWait(Engine& engine, bool counts) : engine_(engine), counts_(counts) {
-      ++engine_.deeds_;
       if (counts_) ++engine_.waiting_threads_;
     }
     CountedWait(const CountedWait&) = delete;
     CountedWait& operator=(const CountedWait&) = delete;
     ~CountedWait() {
-      ++engine_.deeds_;
       if (counts_) --engine_.waiting_threads_;
     }
 
@@ -254,7 +252,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   std::uint32_t callbacks_ = 0;        ///< that run now
   std::uint64_t deeds_ = 0;            ///< grows with all that may lead to somebody's going on
   DeadlockWatch deadlocks_;
-  support::Interval deadlock_look_{std::chrono::milliseconds(100)};
+  static constexpr std::chrono::nanoseconds between_looks_for_deadlocks = std::chrono::milliseconds(100);
+  support::Interval deadlock_look_{between_looks_for_deadlocks};
   shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;
   Calls calls_{&nodes_};

@@ -51,6 +51,7 @@ bool Engine::await(const detail::Condition& condition, detail::Deadline deadline
 /// @returns whether the condition holds.
 bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline) {
   const auto is_late = [&deadline] { return deadline && Clock::now() >= *deadline; };
+  ++deeds_;  // who waits anew may have done anything before
   const CountedWait counted(*this, !deadline && !background_.is_this_thread());
   bool holds = condition();
   for (bool late = false; !holds && !late; holds = condition()) {
@@ -139,6 +140,7 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.
   const auto pause = transport_ ? pause_between_looks() : std::chrono::nanoseconds::max();
+  if (waits_ != 0) time = std::min(time, between_looks_for_deadlocks);  // nobody rings for them
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
   if (pause == 0ns) return std::this_thread::yield();
   local_->wait(std::min(time, pause));
