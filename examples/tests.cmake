@@ -74,6 +74,10 @@ foreach(processes IN ITEMS 1 7)
   set_property(TEST example.monte_carlo_pi.processes_${processes} APPEND PROPERTY ENVIRONMENT
                RANKPOOL_PROCESSES=${processes})
 endforeach()
+if(NOT RANKPOOL_TEST_PROGRAMS_ONLY)
+  rankpool_add_example_test(monte_carlo_pi.nodes_3 EXAMPLE monte_carlo_pi RANKS 3 EXPECT ${pi})
+  set_property(TEST example.monte_carlo_pi.nodes_3 APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_NODES=3)
+endif()
 
 rankpool_add_example_test(squares_and_cubes EXAMPLE squares_and_cubes MPIRUN
                           EXPECT "^ +1 +1 +1$" "^ +7 +49 +343$" "^ +10 +100 +1000$")

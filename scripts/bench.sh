@@ -77,7 +77,7 @@ all_jobs() {
   done
   job rankpool "$shared" ''
   job rankpool_mpirun "$shared" "$mpirun -n 3"
-  printf 'mp\t%s\t%s %s/tests/bench/sharing.py\n' "$shared" "$python" "$root"
+  printf 'multiprocessing\t%s\t%s %s/tests/bench/sharing.py\n' "$shared" "$python" "$root"
   for group in "$even" "$single"; do
     job rankpool_8_on_2 "$group" 'RANKPOOL_PROCESSES=8 taskset -c 0,1' --cpus 2
   done
@@ -102,7 +102,7 @@ measure_alone() {
 measure_with_peers() {
   PEERS_EXTRA=$jobs PEERS_OUT=$results PEERS_FULL=1 PEERS_BUDGET=${PEERS_BUDGET:-1800} PEERS_QUIET_WAIT=2 \
     bash "$peers/run.sh" "${workloads:-all}" \
-    rankpool,raw_d1,raw_d2,raw_d16,raw_n2_1worker,raw_mpi_n3,boost_mpi_d2,omp_dynamic1,tbb,memcpy,mp.Pool,mpi4py.MPIPool \
+    rankpool,raw_d1,raw_d2,raw_d16,raw_n2_1worker,raw_mpi_n3,boost_mpi_d2,omp_dynamic1,tbb,memcpy,mp.Pool,mpi4py.MPIPool,multiprocessing \
     "$runs" >"$out/peers.log"
 }
 

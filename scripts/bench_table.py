@@ -83,10 +83,10 @@ GOALS = [
     *efficiencies("rankpool_nodes", bound=0.97),
     Goal("rankpool_nodes", "payload_1MB", SPEED, than="raw_d2"),
     *efficiencies("rankpool_8_on_2", bound=0.95),
-    *sharing("rankpool", than="mp"),
-    *sharing("rankpool", than="mp.Manager", times=0.05),
-    *sharing("rankpool_mpirun", than="mp"),
-    *sharing("rankpool_mpirun", than="mp.Manager", times=0.05),
+    *sharing("rankpool", than="multiprocessing"),
+    *sharing("rankpool", than="multiprocessing.Manager", times=0.05),
+    *sharing("rankpool_mpirun", than="multiprocessing"),
+    *sharing("rankpool_mpirun", than="multiprocessing.Manager", times=0.05),
     *sharing("rankpool_2_nodes", than="raw_n2_1worker_d2", than_workload="apply_latency", times=2),
 ]
 
@@ -183,6 +183,21 @@ POOLS = {
 }
 
 
+SHARING = [
+    Row("add to a `value` (`Value` with its lock); us", "shared_add", PER_TASK_US),
+    Row("take and leave a `lock` that all want; us", "shared_lock", PER_TASK_US),
+    Row("the same alone; us", "shared_lock_alone", PER_TASK_US),
+    Row("put into a `queue` and get out of it; us", "shared_queue", PER_TASK_US),
+]
+SHARERS = {
+    "`./app`": "rankpool",
+    "`mpirun -n 3`": "rankpool_mpirun",
+    "2 pretended nodes": "rankpool_2_nodes",
+    "Python `multiprocessing`": "multiprocessing",
+    "its `Manager`": "multiprocessing.Manager",
+}
+
+
 def overview_cell(row, pool, figures):
     own = pool is not None and pool.startswith("rankpool")
     if not own and not row.others:
@@ -196,11 +211,11 @@ def overview_cell(row, pool, figures):
     return figure if "e" not in figure else f"{statistics.median(found):.0f}"
 
 
-def print_overview(figures):
-    print("| | " + " | ".join(POOLS) + " |")
-    print("|---" * (len(POOLS) + 1) + "|")
-    for line in OVERVIEW:
-        print(f"| {line.title} | " + " | ".join(overview_cell(line, peer, figures) for peer in POOLS.values()) + " |")
+def print_overview(figures, rows, pools):
+    print("| | " + " | ".join(pools) + " |")
+    print("|---" * (len(pools) + 1) + "|")
+    for line in rows:
+        print(f"| {line.title} | " + " | ".join(overview_cell(line, peer, figures) for peer in pools.values()) + " |")
 
 
 def main():
@@ -208,7 +223,11 @@ def main():
     if not arguments or arguments == ["--overview"]:
         sys.exit(__doc__)
     if arguments[0] == "--overview":
-        return print_overview(read(arguments[1:]))
+        figures = read(arguments[1:])
+        print_overview(figures, OVERVIEW, POOLS)
+        print()
+        print_overview(figures, SHARING, SHARERS)
+        return
     figures = read(arguments)
     print("| | workload | unit | median | range | runs | wanted | its median | ratio | met |")
     print("|---|---|---|---|---|---|---|---|---|---|")

@@ -1,10 +1,14 @@
 #!/usr/bin/python3
-"""sharing.py [PROCESSES]: the workloads of sharing.cpp on Python's multiprocessing, and on its Manager, in the same form."""
+"""sharing.py [PROCESSES [SECONDS]]: the workloads of sharing.cpp on Python's multiprocessing, and on its Manager, in the
+same form. A figure is the first that takes so many seconds (0.2)."""
 import json
 import multiprocessing
 import os
 import sys
 import time
+
+
+ENOUGH_SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0.2
 
 
 def add_to_value(shared, times):
@@ -55,7 +59,7 @@ def seconds_of(operation, shared, processes, times):
 
 def measure(peer, workload, operation, shared, processes):
     times, seconds = 500, 0.0
-    while seconds < 0.2:
+    while seconds < ENOUGH_SECONDS:
         times *= 2
         seconds = seconds_of(operation, shared, processes, times)
     tasks = processes * times
@@ -67,16 +71,16 @@ def main():
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else len(os.sched_getaffinity(0))
     multiprocessing.set_start_method("fork")
     own = {"value": multiprocessing.Value("l", 0), "lock": multiprocessing.Lock(), "queue": multiprocessing.Queue()}
-    measure("mp", "shared_add", add_to_value, own, processes)
-    measure("mp", "shared_lock", lock_and_unlock, own, processes)
-    measure("mp", "shared_lock_alone", lock_and_unlock, own, 1)
-    measure("mp", "shared_queue", put_and_get, own, processes)
+    measure("multiprocessing", "shared_add", add_to_value, own, processes)
+    measure("multiprocessing", "shared_lock", lock_and_unlock, own, processes)
+    measure("multiprocessing", "shared_lock_alone", lock_and_unlock, own, 1)
+    measure("multiprocessing", "shared_queue", put_and_get, own, processes)
     with multiprocessing.Manager() as manager:
         managed = {"value": manager.Value("l", 0), "lock": manager.Lock(), "queue": manager.Queue()}
-        measure("mp.Manager", "shared_add", add_under_lock, managed, processes)
-        measure("mp.Manager", "shared_lock", lock_and_unlock, managed, processes)
-        measure("mp.Manager", "shared_lock_alone", lock_and_unlock, managed, 1)
-        measure("mp.Manager", "shared_queue", put_and_get, managed, processes)
+        measure("multiprocessing.Manager", "shared_add", add_under_lock, managed, processes)
+        measure("multiprocessing.Manager", "shared_lock", lock_and_unlock, managed, processes)
+        measure("multiprocessing.Manager", "shared_lock_alone", lock_and_unlock, managed, 1)
+        measure("multiprocessing.Manager", "shared_queue", put_and_get, managed, processes)
 
 
 if __name__ == "__main__":

@@ -54,11 +54,12 @@ bool makes(const char* path) {
 }
 
 // The other executors of the rank have a task by then.
-int run_task(const Plan& plan, int i) {
+int run_task(const Plan& plan, const rankpool::Lock& lock, int i) {
   append_line(plan.started, std::to_string(i));
   std::fprintf(stderr, "task %d\n", i);
   std::this_thread::sleep_for(20ms);
   if (this_task::rank() != doomed_rank || !makes(plan.done)) return i;
+  lock.lock();
   kill(plan.deed == Deed::kills_the_zygote ? getppid() : getpid(), SIGKILL);
   std::this_thread::sleep_for(1min);
   return i;
@@ -72,7 +73,9 @@ void expect_only_what_ran_is_lost(const Plan& plan, const ScratchFile& started) 
   const int before = pool().processes();
   std::vector<int> inputs;
   for (int i = 0; i < tasks; ++i) inputs.push_back(i);
-  const auto outcomes = pool().map_outcomes([plan](int i) { return run_task(plan, i); }, inputs, {.max_attempts = 1});
+  const rankpool::Lock lock = pool().lock();  // the one that does the deed holds it
+  const auto outcomes =
+      pool().map_outcomes([plan, lock](int i) { return run_task(plan, lock, i); }, inputs, {.max_attempts = 1});
   const auto began = started.numbers<std::set<int>>();
   const auto runs = started.numbers<std::vector<int>>();
   EXPECT_EQ(runs.size(), began.size()) << "a task ran twice";
@@ -98,6 +101,8 @@ void expect_only_what_ran_is_lost(const Plan& plan, const ScratchFile& started) 
   EXPECT_LT(pool().processes(), before);
   EXPECT_LE(lost, before - pool().processes());
   EXPECT_EQ(pool().map(square, inputs).size(), inputs.size());
+  EXPECT_TRUE(lock.try_lock_for(5s)) << "a lock is lost with the node";
+  EXPECT_TRUE(lock.owner_died());
 }
 
 TEST(BrokenNode, whose_zygote_is_killed) {

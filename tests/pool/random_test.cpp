@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <ranges>
+#include <string>
 #include <vector>
 
 #include <unistd.h>
@@ -11,6 +12,7 @@
 namespace {
 
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
+using rankpool::Schedule;
 
 constexpr std::uint64_t seed = 42;
 
@@ -38,7 +40,19 @@ TEST(Random, is_that_of_a_serial_loop_for_any_chunks_and_schedule) {
   EXPECT_EQ(pool().map(draw_in_task, inputs), drawn_serially(tasks, 1));
   EXPECT_EQ(pool().map(draw_in_task, inputs, {.chunksize = 1}), drawn_serially(tasks, 2));
   EXPECT_EQ(pool().map(draw_in_task, inputs, {.chunksize = 7}), drawn_serially(tasks, 3));
-  EXPECT_EQ(pool().map(draw_in_task, inputs, {.schedule = rankpool::Schedule::guided}), drawn_serially(tasks, 4));
+  std::uint64_t call = 3;
+  for (const auto schedule : {Schedule::static_, Schedule::dynamic, Schedule::guided, Schedule::factoring}) {
+    EXPECT_EQ(pool().map(draw_in_task, inputs, {.schedule = schedule}), drawn_serially(tasks, ++call));
+  }
+}
+
+TEST(Random, of_a_pools_only_call_is_that_of_a_loop_that_counts_no_calls) {
+  std::vector<std::uint64_t> sums;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    rankpool::TaskRng rng = rankpool::task_rng(seed, i);
+    sums.push_back(draw(rng, i));
+  }
+  EXPECT_EQ(pool().map(draw_in_task, std::views::iota(std::uint64_t{0}, std::uint64_t{30})), sums);
 }
 
 TEST(Random, of_each_kind_of_call_has_that_calls_number) {
@@ -75,7 +89,9 @@ int main(int argc, char** argv) {
   for (const int processes : {1, 2, 7}) {
     run_case(argc, argv, "is_that_of_a_serial_loop_for_any_chunks_and_schedule", processes);
   }
+  run_case(argc, argv, "of_a_pools_only_call_is_that_of_a_loop_that_counts_no_calls", 2);
   run_case(argc, argv, "of_each_kind_of_call_has_that_calls_number", 2);
-  run_case(argc, argv, "is_the_same_when_a_task_is_tried_again", 2);
+  const bool is_inline = argc == 2 && std::string(argv[1]) == "inline";  // a crash would be the master's
+  if (!is_inline) run_case(argc, argv, "is_the_same_when_a_task_is_tried_again", 2);
   return failures == 0 ? 0 : 1;
 }

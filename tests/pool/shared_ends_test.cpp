@@ -188,6 +188,42 @@ TEST(SharedEnd, of_tasks_that_hold_the_lock_leaves_the_count_at_what_they_acknow
   lock.unlock();
 }
 
+// What a consumer had taken may go with it; all else comes once, and in each producer's order.
+TEST(SharedEnd, of_a_queues_consumers_takes_no_more_than_what_they_had_in_hand) {
+  constexpr int producers = 2;
+  constexpr int items = 400;
+  constexpr int kills = 6;
+  const auto queue = pool().queue<int>(10);
+  const Array<int> last = pool().array<int>(producers, -1);
+  const Array<int> received = pool().array<int>(producers);
+  const Value<int> faults = pool().value(0);
+  const Value<int> consumed = pool().value(0);
+  const Value<int> killed = pool().value(0);
+  const auto consume = [=](int) {
+    while (const auto item = queue.get()) {
+      if (consumed.fetch_add(1) % 50 == 49 && killed.fetch_add(1) < kills) raise(SIGKILL);
+      const auto producer = static_cast<std::uint64_t>(*item / items);
+      if (last.get(producer) >= *item) faults.fetch_add(1);
+      last.set(producer, *item);
+      received.fetch_add(producer, 1);
+    }
+  };
+  auto consumer = pool().map_async(consume, {0}, {.max_attempts = kills + 1});
+  {
+    std::vector<std::jthread> threads;
+    for (int producer = 0; producer < producers; ++producer) {
+      threads.emplace_back([=] {
+        for (int i = 0; i < items; ++i) queue.put(producer * items + i);
+      });
+    }
+  }
+  queue.close();
+  consumer.get();
+  const std::vector<int> came = received.get();
+  EXPECT_EQ(std::accumulate(came.begin(), came.end(), 0), producers * items - kills);
+  EXPECT_EQ(faults.get(), 0);
+}
+
 TEST(SharedEnd, of_a_task_that_has_locked_twice_gives_both_back) {
   const RLock lock = pool().rlock();
   EXPECT_THROW(pool().map(

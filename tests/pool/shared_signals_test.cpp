@@ -66,6 +66,36 @@ TEST(SharedCondition, is_to_be_waited_for_with_its_lock) {
   EXPECT_THROW(pool().apply([changed] { changed.wait(); }), std::logic_error);
 }
 
+TEST(SharedCondition, lets_as_many_go_on_as_it_notifies) {
+  const Lock lock = pool().lock();
+  const Condition changed = pool().condition(lock);
+  const Value<int> waiting = pool().value(0);
+  const Value<int> tickets = pool().value(0);
+  const Value<int> gone = pool().value(0);
+  auto tasks = pool().map_async(
+      [=](int) {
+        const std::scoped_lock held(lock);
+        waiting.fetch_add(1);
+        changed.wait([&] { return tickets.get() > 0; });
+        tickets.fetch_add(-1);
+        gone.fetch_add(1);
+      },
+      numbers(4), {.chunksize = 1});
+  while (waiting.get() < 4) std::this_thread::sleep_for(1ms);
+  const auto let_go = [&](int count) {
+    const std::scoped_lock held(lock);
+    tickets.set(count);
+    changed.notify(count);
+  };
+  let_go(3);
+  while (tickets.get() > 0) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(gone.get(), 3);
+  let_go(1);
+  tasks.get();
+  EXPECT_EQ(gone.get(), 4);
+}
+
 TEST(SharedEvent, that_the_master_sets_lets_tasks_go_on) {
   const Event event = pool().event();
   EXPECT_FALSE(event.is_set());

@@ -37,13 +37,13 @@ class World {
  public:
   World() : base_(map()), top_(round_up(table + Space::bytes(places))) {
     Space::create(base_ + table, {.participants = places, .near = places});
-    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) { return gone[id]; });
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) -> bool { return gone[id]; });
   }
   /// All there was in use of another world, at a moment.
   using Snapshot = std::vector<std::byte>;
   explicit World(const Snapshot& from) : base_(map()), top_(from.size()) {
     std::ranges::copy(from, base_);
-    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) { return gone[id]; });
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) -> bool { return gone[id]; });
   }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -62,7 +62,7 @@ class World {
 
   std::uint64_t subject = 0;
   std::optional<Space> space;
-  std::vector<bool> gone = std::vector<bool>(places + 1);  ///< participants that have been killed
+  std::array<std::atomic<bool>, places + 1> gone{};  ///< participants that have been killed
 
  private:
   static constexpr std::uint64_t table = 64;
