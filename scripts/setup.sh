@@ -15,6 +15,8 @@ build|openmpi-bin|mpirun
 build|libboost-dev|Boost headers (Stacktrace; Multiprecision in an example)
 build|libboost-mpi-dev|Boost.MPI, the C++ face of MPI
 build|libboost-serialization-dev|Boost.Serialization: arguments and results on their way
+build|libsqlite3-dev|SQLite: the journal of results
+build|libxxhash-dev|xxHash: tells whether inputs are those of the journal
 build|librandom123-dev|Random123: the generator of random numbers for tasks
 build|libcli11-dev|command lines of the examples
 test|libgtest-dev|GoogleTest

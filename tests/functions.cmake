@@ -73,7 +73,7 @@ function(rankpool_show_internals name)
   if(BUILD_SHARED_LIBS)
     # The shared library hides what these tests look at.
     target_sources(${name} PRIVATE $<TARGET_OBJECTS:rankpool>)
-    target_link_libraries(${name} PRIVATE Boost::mpi rankpool::mpi ${CMAKE_DL_LIBS}
+    target_link_libraries(${name} PRIVATE Boost::mpi rankpool::mpi SQLite::SQLite3 ${CMAKE_DL_LIBS}
       $<$<BOOL:${RANKPOOL_HAS_LIBBACKTRACE}>:backtrace>)
   endif()
 endfunction()

@@ -275,6 +275,13 @@ class RANKPOOL_API QueueClosed : public detail::PoolError {
   using PoolError::PoolError;
 };
 
+/// A journal can't be used: another process writes it, it is damaged or something else, or what it holds are results of
+/// other inputs, another function, or another type. Nothing in it is changed. Python: none.
+class RANKPOOL_API JournalError : public detail::PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
 /// A closure or an argument holds a pointer, which means nothing in another process. Python: none; there pickle
 /// refuses what it can't send.
 class RANKPOOL_API PointerCapture : public detail::PoolError {

@@ -142,6 +142,19 @@ struct MapOptions {
   Count buffersize = {};
   /// Tasks an executor takes at a time; 0: measured. Python: `chunksize`.
   Count chunksize = {};
+  /// A file that keeps the results of finished tasks; none when empty. The same program, run again after whatever ended
+  /// it, takes from there what it has and runs only the other tasks; the call returns the same. Results are in the file
+  /// a second after they came, at the latest; tasks that ended in an exception run again. One file may keep many calls,
+  /// also of several pools in turn, but only one running program's. It is the master's: a relative name is one in its
+  /// working directory. Python: none.
+  /// @throws JournalError when the file is none of rankpool's, is in use, or has results of other inputs, of another
+  /// function, or of another type.
+  std::string journal = {};
+  /// The call's name in the journal, up to the user; must not begin with #. When empty, calls are told apart by their
+  /// order: the third call with this journal goes on with its third call. Give one where threads make calls beside each
+  /// other, or where a new build of the program is to use the old one's results: then the name says that the tasks do
+  /// the same, where otherwise the function's place in the program must be the same.
+  std::string journal_key = {};
   /// Like PoolOptions::max_attempts, for this call; 0: as the pool has it.
   Count max_attempts = {};
   /// How the chunks are dealt; when not given, as RANKPOOL_SCHEDULE has it. Python: none.

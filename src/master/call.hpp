@@ -11,10 +11,12 @@
 #include <set>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <rankpool/detail/call_spec.hpp>
 
 #include "host/lot.hpp"
+#include "journal/call_log.hpp"
 #include "master/piece_builder.hpp"
 #include "scheduler/commands.hpp"
 #include "task/death_report.hpp"
@@ -27,6 +29,13 @@ using Deadline = std::chrono::steady_clock::time_point;
 struct KeptPiece {
   BuiltPiece built;
   std::uint64_t outstanding = 0;
+  std::vector<journal::Hash> inputs = {};  ///< of a call with a journal
+};
+
+/// What a journal has of a piece.
+struct LoggedPiece {
+  std::vector<journal::Hash> inputs;
+  std::vector<journal::KeptResults> kept;
 };
 
 /// How an attempt at a task ended with its executor's death.
@@ -53,6 +62,7 @@ struct Call {
   detail::ResultSink* sink = nullptr;         ///< null when the caller has left
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
   std::shared_ptr<PieceBuilder> builder;      ///< of such a call
+  std::shared_ptr<journal::CallLog> log;      ///< of a call with a journal; null otherwise
   std::optional<Deadline> deadline;           ///< of such a call
   std::thread::id reader;                     ///< of such a call: the thread that drew inputs last
   std::exception_ptr failure;                 ///< of the call as a whole

@@ -116,6 +116,7 @@ void Engine::join() {
   wake_driver(lock);
   stop_hosts(wire::StopMode::finish);
   lock.unlock();
+  journals_.flush();
   stop_background();
 }
 
@@ -143,6 +144,8 @@ void Engine::terminate() {
     throw;
   }
   attend(lock);
+  lock.unlock();
+  journals_.flush();
 }
 
 void Engine::cancel_pending() {

@@ -35,6 +35,7 @@
 #include <rankpool/detail/home_process.hpp>
 
 #include "host/host.hpp"
+#include "journal/journals.hpp"
 #include "master/background_driver.hpp"
 #include "master/call.hpp"
 #include "master/deadlock_watch.hpp"
@@ -116,11 +117,12 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   class RemoteReports;
 
   // Calls (engine_calls.cpp).
-  Call& open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink);
+  Call& open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink,
+             std::shared_ptr<journal::CallLog> log);
   void await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
                  std::optional<Deadline> deadline);
   bool draw(Lock& lock, host::CallId id, detail::InputSource& source, PieceBuilder& builder, std::uint64_t most);
-  void add_pieces(Call& call, std::span<const BuiltPiece> pieces);
+  void add_pieces(Call& call, std::span<const BuiltPiece> pieces, std::vector<LoggedPiece> logged);
   void end_input(Call& call);
   [[nodiscard]] bool wants_input(const Call& call) const;
   [[nodiscard]] std::uint64_t first_piece() const { return 4 * processes_; }
@@ -134,6 +136,14 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void expire_calls();
   void check_running() const;
   void check_not_drawing() const;
+
+  // Journals (engine_journal.cpp).
+  [[nodiscard]] std::shared_ptr<journal::CallLog> open_log(const detail::CallSpec& spec);
+  [[nodiscard]] std::vector<LoggedPiece> look_up(journal::CallLog& log, std::span<const BuiltPiece> pieces,
+                                                 std::size_t stride);
+  void add_missing_tasks(const Call& call, const BuiltPiece& built, const LoggedPiece& logged);
+  void deliver(Call& call, const LoggedPiece& logged);
+  void record(Call& call, std::uint64_t first, std::uint64_t count, detail::Bytes encoded);
 
   // Calls that nobody waits for (engine_async.cpp).
   [[nodiscard]] Call* find(const detail::AsyncCall& handle);
@@ -198,6 +208,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   // Reports of the hosts (engine_reports.cpp).
   void results(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
                std::int64_t nanoseconds, detail::Bytes encoded);
+  void give(Call& call, std::uint64_t first, std::uint64_t count, detail::Bytes encoded);
   void task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
                    host::Place place, detail::Bytes image);
   void task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report);
@@ -254,6 +265,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   DeadlockWatch deadlocks_;
   static constexpr std::chrono::nanoseconds between_looks_for_deadlocks = std::chrono::milliseconds(100);
   support::Interval deadlock_look_{between_looks_for_deadlocks};
+  journal::Journals journals_{[this](const std::string& text) { warn(text); }};
   shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;
   Calls calls_{&nodes_};

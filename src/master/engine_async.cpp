@@ -22,9 +22,10 @@ void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   const auto deadline = deadline_of(spec);
   check_nonblocking();
   check_thread();
+  auto log = open_log(spec);
   Lock lock(seat_.mutex());
   check_running();
-  Call& call = open(spec, total, handle->sink());
+  Call& call = open(spec, total, handle->sink(), std::move(log));
   const host::CallId id = call.image.id;
   try {
     call.builder = std::make_shared<PieceBuilder>(*memory_, spec.input_stride, call.image.chunksize,

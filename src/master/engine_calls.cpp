@@ -58,7 +58,8 @@ std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const 
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(*timeout);
 }
 
-Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink) {
+Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink,
+                   std::shared_ptr<journal::CallLog> log) {
   const host::CallId id = next_call_++;
   Call call(&nodes_);  // among the calls only when nothing can throw any more
   call.image.id = id;
@@ -77,6 +78,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   call.what = spec.what;
   call.total = total;
   call.sink = &sink;
+  call.log = std::move(log);
   call.max_attempts = spec.max_attempts.value_or(options_.max_attempts);
   if (transport_) backoff_.expect_reply();
   scheduler_.open_job(id, {.schedule = call.image.schedule,
@@ -91,9 +93,10 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
 void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const auto deadline = deadline_of(spec);
   check_blocking();
+  auto log = open_log(spec);
   Lock lock(seat_.mutex());
   check_running();
-  Call& call = open(spec, source.size(), sink);
+  Call& call = open(spec, source.size(), sink, std::move(log));
   const host::CallId id = call.image.id;
   PieceBuilder builder(*memory_, spec.input_stride, call.image.chunksize, first_piece());
   try {
@@ -143,6 +146,9 @@ bool Engine::wants_input(const Call& call) const {
 
 /// Draws a round of inputs without the lock. @returns whether inputs are left.
 bool Engine::draw(Lock& lock, host::CallId id, detail::InputSource& source, PieceBuilder& builder, std::uint64_t most) {
+  const Call& asking = calls_.at(id);
+  const std::shared_ptr<journal::CallLog> log = asking.log;
+  const std::size_t stride = asking.image.input_stride;
   lock.unlock();
   std::exception_ptr thrown;
   bool more = false;
@@ -157,11 +163,21 @@ bool Engine::draw(Lock& lock, host::CallId id, detail::InputSource& source, Piec
   // What a stream has drawn goes out even if it is no whole chunk, as what was drawn before the range threw.
   if (!more || builder.drawn_tasks() - before == most) builder.finish();
   const BuiltPieces built = builder.take();
+  std::vector<LoggedPiece> logged;
+  bool is_refused = false;
+  if (log) {
+    try {
+      logged = look_up(*log, {built.data(), built.size()}, stride);
+    } catch (...) {
+      is_refused = true;
+      thrown = std::current_exception();
+    }
+  }
   lock.lock();
   const auto found = calls_.find(id);
-  if (found != calls_.end() && found->second.state == Call::State::drawing) {
-    add_pieces(found->second, {built.data(), built.size()});
-  } else {  // ended from outside meanwhile: terminated, broken, cancelled
+  if (found != calls_.end() && found->second.state == Call::State::drawing && !is_refused) {
+    add_pieces(found->second, {built.data(), built.size()}, std::move(logged));
+  } else {  // refused, or ended from outside meanwhile: terminated, broken, cancelled
     for (const BuiltPiece& piece : built) local_->release(piece.block);
   }
   if (thrown) std::rethrow_exception(thrown);
@@ -173,14 +189,22 @@ void Engine::check_not_drawing() const {
   throw std::logic_error("rankpool: join() in the input range of a call, which join() would wait for");
 }
 
-void Engine::add_pieces(Call& call, std::span<const BuiltPiece> pieces) {
-  for (const BuiltPiece& built : pieces) {
-    call.pieces.emplace(built.piece.first, KeptPiece{built, built.piece.count});
+/// @param logged of a call with a journal: for each piece.
+void Engine::add_pieces(Call& call, std::span<const BuiltPiece> pieces, std::vector<LoggedPiece> logged) {
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const BuiltPiece& built = pieces[i];
+    KeptPiece& kept = call.pieces.emplace(built.piece.first, KeptPiece{built, built.piece.count}).first->second;
     call.tasks += built.piece.count;
     call.bytes += built.bytes;
-    scheduler_.add_tasks(call.image.id, {built.piece.first, built.piece.count});
+    if (call.log) {
+      add_missing_tasks(call, built, logged[i]);
+      kept.inputs = std::move(logged[i].inputs);
+    } else {
+      scheduler_.add_tasks(call.image.id, {built.piece.first, built.piece.count});
+    }
   }
   call.sink->expect(call.tasks);
+  for (const LoggedPiece& piece : logged) deliver(call, piece);
 }
 
 void Engine::end_input(Call& call) {

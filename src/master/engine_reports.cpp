@@ -35,13 +35,19 @@ void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t firs
   Call* call = call_of(lot);
   leave_lot(lot, count);
   if (call == nullptr) return;
+  if (call->log) record(*call, first, count, encoded);
   settle(*call, first, count);
-  if (call->sink == nullptr) return;
+  give(*call, first, count, encoded);
+}
+
+/// Brings results to the caller.
+void Engine::give(Call& call, std::uint64_t first, std::uint64_t count, detail::Bytes encoded) {
+  if (call.sink == nullptr) return;
   try {
-    call->sink->values(first, count, encoded);
+    call.sink->values(first, count, encoded);
   } catch (...) {
     // Out of memory, say: the error of this call, whichever thread drives.
-    fail(*call, std::current_exception());
+    fail(call, std::current_exception());
   }
 }
 

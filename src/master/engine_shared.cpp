@@ -288,7 +288,8 @@ bool Engine::any_limited_task(scheduler::HostId host) const {
 /// Threads that the program has started may do something yet, though they have not used the pool so far.
 bool Engine::every_thread_waits() const {
   const auto threads = support::threads_of_this_process();
-  const std::ptrdiff_t others = options_.foreign_threads + (background_.is_there() ? 1 : 0);
+  const std::ptrdiff_t others =
+      options_.foreign_threads + (background_.is_there() ? 1 : 0) + static_cast<std::ptrdiff_t>(journals_.count());
   return threads && *threads <= std::ptrdiff_t{waiting_threads_} + others;
 }
 

@@ -95,14 +95,23 @@ void Scheduler::open_job(JobId id, const JobOptions& options) {
   place->second.options = options;
 }
 
-void Scheduler::add_tasks(JobId id, TaskRange piece) {
+/// @returns the job, whose input now reaches to the piece's end; null when nothing of it is to start any more.
+Job* Scheduler::draw(JobId id, TaskRange piece) {
   Job* const job = find_job(id);
-  if (job == nullptr || job->state == JobState::cancelled || piece.count == 0) return;
+  if (job == nullptr || job->state == JobState::cancelled || piece.count == 0) return nullptr;
   if (job->state != JobState::open) throw std::logic_error("rankpool: tasks after the end of a job's input");
   if (piece.first > std::numeric_limits<std::uint64_t>::max() - piece.count || piece.first != job->drawn) {
     throw std::logic_error("rankpool: a piece out of order");
   }
   job->drawn = piece.end();
+  return job;
+}
+
+void Scheduler::skip_tasks(JobId id, TaskRange tasks) { draw(id, tasks); }
+
+void Scheduler::add_tasks(JobId id, TaskRange piece) {
+  Job* const job = draw(id, piece);
+  if (job == nullptr) return;
   job->pending.push_back({.tasks = piece, .piece_first = piece.first, .attempt = 1});
   update(*job);
 }

@@ -47,6 +47,8 @@ class Scheduler {
   /// A piece of the job's input, the one after the last, from task 0 on; no lot crosses its borders. Ignored when the
   /// job is over or cancelled.
   void add_tasks(JobId id, TaskRange piece);
+  /// The same, but of tasks whose results are there already.
+  void skip_tasks(JobId id, TaskRange tasks);
   void end_input(JobId id);
   /// Nothing of the job starts any more, its lots are retracted, JobDone comes when nothing is in flight. The tasks
   /// dropped are not reported.
@@ -87,6 +89,7 @@ class Scheduler {
  private:
   Job* find_job(JobId id);
   Host* find_host(HostId id);
+  Job* draw(JobId id, TaskRange piece);
 
   void sort_changed_hosts();
   void sort_in(Host& host);

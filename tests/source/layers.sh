@@ -7,13 +7,14 @@ set -eu
 # folder: the folders, or single headers, of src that it may use
 layers='
 support:
+journal: support
 scheduler: support
 shared: support
 wire:
 task:
 host: shared support task scheduler/chunking.hpp
 transport: support wire
-master: host scheduler shared support task transport wire
+master: host journal scheduler shared support task transport wire
 worker: host support transport wire
 launch: host master support task transport wire worker
 '

@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <typeinfo>
 
 #include <rankpool/export.hpp>
 
@@ -194,6 +195,8 @@ struct Kernel {
   void (*run)(void* callable, const Chunk& chunk);
   /// Bytes per encoded result where fixed; `variable_stride` when each result has its length before it.
   std::size_t result_stride;
+  /// Of the result as it travels.
+  const std::type_info* result_type;
 };
 
 inline constexpr std::size_t variable_stride = static_cast<std::size_t>(-1);

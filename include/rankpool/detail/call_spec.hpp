@@ -38,6 +38,8 @@ struct CallSpec {
   const Kernel* kernel = nullptr;
   ByteBuffer callable;                        ///< the callable's encoded state
   std::size_t input_stride = 0;               ///< bytes per encoded task, or `variable_stride`
+  std::string_view journal;                   ///< file; empty: none
+  std::string_view journal_key;               ///< empty: none
   std::uint64_t chunksize = 0;                ///< 0: automatic
   std::optional<std::uint32_t> max_attempts;  ///< empty: as the pool has it
   std::optional<Schedule> schedule;           ///< empty: as the pool has it
@@ -67,6 +69,8 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
     throw std::invalid_argument("max_attempts must be below 2^32, not " + std::to_string(attempts));
   }
   if (attempts != 0) spec.max_attempts = static_cast<std::uint32_t>(attempts);
+  spec.journal = options.journal;
+  spec.journal_key = options.journal_key;
   spec.schedule = options.schedule;
   spec.task_timeout = positive_time(options.task_timeout, "task_timeout");
   // Written so that NaN is refused too.

@@ -156,6 +156,6 @@ class KernelFunctions {
 /// The object whose address names this kind of call in all processes of the program.
 template <class F, class R, class... Args>
 inline constexpr Kernel kernel_for{KernelFunctions<F, R, Args...>::load, KernelFunctions<F, R, Args...>::unload,
-                                   KernelFunctions<F, R, Args...>::run, result_stride<R>};
+                                   KernelFunctions<F, R, Args...>::run, result_stride<R>, &typeid(R)};
 
 }  // namespace rankpool::detail

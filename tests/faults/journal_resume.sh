@@ -1,0 +1,61 @@
+#!/bin/sh
+# A sweep with a journal is killed again and again, and run to its end: its results are those of an undisturbed one, and
+# no task runs twice whose result was in the journal.
+#
+#   PROGRAM=<faults_journal_resume> JOURNAL=<rankpool-journal> [MPIEXEC=...] [WAYS=...] sh journal_resume.sh
+. "$(dirname "$0")/../process/harness.sh"
+
+: "${JOURNAL:?}"
+tasks=1600
+journal=$work/sweep.journal
+ledger=$work/ledger
+
+# The tasks that the journal has results of, each as "<call> <task>".
+kept() {
+  "$JOURNAL" export "$journal" | sed -n 's/^#\([12]\),\([0-9]*\).*/\1 \2/p' | sort
+}
+
+all_gone() {
+  alive && xargs kill -KILL <"$work/alive" 2>/dev/null
+  wait_until 5 nobody || complain 'processes are left'
+}
+
+# kill_amid WAY WHOM: starts the sweep, lets it work for a while, and kills its master, or all of it.
+kill_amid() {
+  # shellcheck disable=SC2046
+  timeout --kill-after=5 30 $(launcher "$1") "$journal" "$ledger" "$tasks" >"$out" 2>"$err" </dev/null &
+  job=$!
+  sleep 1.6
+  alive
+  case $2 in
+    master) kill -KILL "$(head -n 1 "$work/alive")" ;;
+    all) xargs kill -KILL <"$work/alive" ;;
+  esac
+  wait "$job" 2>/dev/null
+  all_gone
+}
+
+for way in $WAYS; do
+  what=$way
+  rm -f "$journal" "$ledger"
+  kept_before=$work/kept
+  for whom in master all; do
+    kill_amid "$way" "$whom"
+    "$JOURNAL" check "$journal" >"$out" || complain 'the journal is damaged'
+    kept >"$kept_before"
+    [ "$(wc -l <"$kept_before")" -gt 50 ] || complain "only $(wc -l <"$kept_before") results are kept"
+    : >"$ledger"
+  done
+  run "$way" "$journal" "$ledger" "$tasks"
+  expect_status 0
+  [ "$(cat "$out")" = "${sum:=$(cat "$out")}" ] || complain "the results differ from $sum"
+  # Both calls have tasks of the same numbers: what ran and what was there make each twice.
+  { cut -d ' ' -f 2 "$kept_before"; cat "$ledger"; } | sort -n | uniq -c | awk '$1 != 2' >"$work/odd"
+  [ ! -s "$work/odd" ] || complain "tasks that ran twice, or not at all: $(head -n 3 "$work/odd")"
+  [ "$(kept | wc -l)" -eq "$tasks" ] || complain 'the journal lacks results'
+  expect_gone
+  run "$way" "$work/other.journal" "$ledger" "$tasks"
+  [ "$(cat "$out")" = "$sum" ] || complain "an undisturbed run gives other results: $(cat "$out")"
+  rm -f "$work/other.journal"
+done
+finish
