@@ -37,11 +37,12 @@ class Count {
 
   /// @returns the count; 0 for automatic.
   /// @param option the option's name, for the message.
+  /// @param rule what it says of the option.
   /// @throws std::invalid_argument naming option and value when the count is negative.
-  [[nodiscard]] constexpr std::uint64_t value(const char* option) const {
+  [[nodiscard]] constexpr std::uint64_t value(const char* option,
+                                              const char* rule = "must be 0 (automatic) or positive") const {
     if (negative_) {
-      throw std::invalid_argument(std::string(option) + " must be 0 (automatic) or positive, not -" +
-                                  std::to_string(value_));
+      throw std::invalid_argument(std::string(option) + ' ' + rule + ", not -" + std::to_string(value_));
     }
     return value_;
   }

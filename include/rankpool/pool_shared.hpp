@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <vector>
 
@@ -43,7 +44,7 @@ class PoolShared {
   /// @returns an array. Mirrors `multiprocessing.Array`.
   template <class T>
   [[nodiscard]] Array<T> array(Count size, const T& first = T{}) const {
-    const std::uint64_t elements = size.value("size");
+    const std::uint64_t elements = size.value("size", "must not be negative");
     return Array<T>(make(detail::SharedKind::cells, elements, first), elements);
   }
 
@@ -56,11 +57,18 @@ class PoolShared {
     return made;
   }
 
+  /// @param values what it holds at first, also where that is a single one: `pool.array<int>({5})`.
+  /// @returns an array of as many elements.
+  template <class T>
+  [[nodiscard]] Array<T> array(std::initializer_list<T> values) const {
+    return array<T>(std::vector<T>(values));
+  }
+
   /// @param max items that put() lets in before it waits; 0: as many as there is memory for.
   /// @returns an empty queue. Mirrors `multiprocessing.Queue`.
   template <class T>
   [[nodiscard]] Queue<T> queue(Count max = 0) const {
-    return Queue<T>(make(detail::SharedKind::queue, max.value("max")));
+    return Queue<T>(make(detail::SharedKind::queue, max.value("max", "must not be negative")));
   }
 
   /// @returns a lock that nobody holds. Mirrors `multiprocessing.Lock`.
@@ -71,7 +79,7 @@ class PoolShared {
 
   /// @returns a semaphore with so many permits. Mirrors `multiprocessing.Semaphore`.
   [[nodiscard]] Semaphore semaphore(Count permits = 1) const {
-    return Semaphore(make(detail::SharedKind::semaphore, permits.value("permits")));
+    return Semaphore(make(detail::SharedKind::semaphore, permits.value("permits", "must not be negative")));
   }
 
   /// @param lock to be held while waiting for it.
@@ -92,7 +100,7 @@ class PoolShared {
   /// on a node no more than 1,024.
   /// @throws std::invalid_argument for 0.
   [[nodiscard]] Barrier barrier(Count parties) const {
-    const std::uint64_t number = parties.value("parties");
+    const std::uint64_t number = parties.value("parties", "must not be negative");
     if (number == 0) throw std::invalid_argument("parties must be at least 1, not 0");
     return Barrier(make(detail::SharedKind::barrier, number));
   }

@@ -141,7 +141,8 @@ class Semaphore : public detail::SharedObject {
   /// Gives permits back, or more than there were. Mirrors `semaphore.release()`.
   /// @throws std::overflow_error for more than can be counted; std::invalid_argument for a negative number.
   void release(Count permits = 1) const {
-    static_cast<void>(ask(detail::SharedVerb::release, "Semaphore::release", {}, permits.value("permits")));
+    static_cast<void>(
+        ask(detail::SharedVerb::release, "Semaphore::release", {}, permits.value("permits", "must not be negative")));
   }
 
   /// @returns the permits there are now. Mirrors `semaphore.get_value()`.
@@ -194,7 +195,8 @@ class Condition : public detail::SharedObject {
   void notify_one() const { notify(1); }
   /// Wakes those who have waited longest. Mirrors `condition.notify(n)`.
   void notify(Count tasks) const {
-    static_cast<void>(ask(detail::SharedVerb::notify, "Condition::notify", {}, tasks.value("tasks")));
+    static_cast<void>(
+        ask(detail::SharedVerb::notify, "Condition::notify", {}, tasks.value("tasks", "must not be negative")));
   }
   /// Wakes all who wait. Mirrors `condition.notify_all()`.
   void notify_all() const { static_cast<void>(ask(detail::SharedVerb::notify_all, "Condition::notify_all")); }

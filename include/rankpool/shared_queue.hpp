@@ -75,7 +75,7 @@ class Queue {
   }
 
   /// No more items come: who waits for one, or for room, is let go, and what is in the queue can still be taken out.
-  /// Mirrors `queue.shutdown()`.
+  /// Python: `shutdown()` of `queue.Queue` (3.13); `multiprocessing.Queue` has none.
   void close() const { static_cast<void>(ask(detail::SharedVerb::close, {}, {}, "Queue::close")); }
 
   /// @returns the items in the queue now. Mirrors `queue.qsize()`.

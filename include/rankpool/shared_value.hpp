@@ -20,8 +20,8 @@ namespace rankpool {
 ///
 /// All calls may be made from any thread of a task or of the master, at any time. On the master's node a number takes
 /// some 20 ns, on others a message there and back. They throw std::logic_error when the object was destroyed or its
-/// pool is not here, PoolClosed when the pool has ended. Mirrors `multiprocessing.Value`, whose `with value.get_lock()`
-/// is fetch_add() or update() here.
+/// pool has ended. While a task on another node waits for something shared, calls of its other threads wait too.
+/// Mirrors `multiprocessing.Value`, whose `with value.get_lock()` is fetch_add() or update() here.
 template <class T>
 class Value {
   static_assert(detail::explain_cell<T>());
@@ -121,7 +121,7 @@ class Array {
     return cells().update(i, f, "Array::update");
   }
 
-  /// Ends the object for everybody, before its pool does. For the master.
+  /// Ends the object for everybody, before its pool does. For the master, when none of its threads uses it.
   /// @throws std::logic_error inside a task.
   void destroy() const { detail::destroy_shared(handle_); }
 

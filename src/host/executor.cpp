@@ -68,7 +68,8 @@ Executor::Executor(Channel& channel, std::uint32_t slot)
                  .seed = channel.header().settings.seed},
       results_(channel, slot),
       claimer_(channel, slot),
-      objects_(channel, slot, [this] { return give_back_rest(); }),
+      objects_(channel, slot,
+               {.on_blocked = [this] { return give_back_rest(); }, .on_held = [this] { results_.expect_tidying(); }}),
       tasks_left_(channel.header().settings.max_tasks_per_child) {
   if (tasks_left_ == 0) tasks_left_ = no_limit;
   shared::become_executor_of(channel.header().settings.pool, objects_);

@@ -76,7 +76,7 @@ class ExecutorObjects::Waiting {
     const auto left = until_long_ - Clock::now();
     if (left.count() > 0) return left;
     if (std::exchange(state_, State::is_long) == State::brief) header_.blocked.insert(objects_.slot_number_);
-    const bool done = objects_.on_blocked_();
+    const bool done = objects_.hooks_.on_blocked();
     objects_.channel_.ring_leader();
     if (!done) return long_wait;
     state_ = State::told;
@@ -89,12 +89,12 @@ class ExecutorObjects::Waiting {
   State state_ = State::brief;
 };
 
-ExecutorObjects::ExecutorObjects(Channel& channel, std::uint32_t slot, std::function<bool()> on_blocked)
+ExecutorObjects::ExecutorObjects(Channel& channel, std::uint32_t slot, Hooks hooks)
     : channel_(channel),
       slot_number_(slot),
       slot_(channel.slot(slot)),
       mailbox_(channel.mailbox(slot)),
-      on_blocked_(std::move(on_blocked)) {}
+      hooks_(std::move(hooks)) {}
 
 /// Null on a node where they are not.
 shared::Space* ExecutorObjects::space() {
@@ -124,8 +124,16 @@ SharedReply ExecutorObjects::perform(const SharedRequest& asked) {
   SharedRequest request = asked;
   request.task = task == task::TaskNumber{} ? 0 : task.index + 1;
   shared::Space* here = space();
-  SharedReply reply = here != nullptr ? perform_here(*here, request) : ask_master(request);
+  SharedReply reply;
+  try {
+    reply = here != nullptr ? perform_here(*here, request) : ask_master(request);
+  } catch (...) {
+    // Without memory for the answer nobody knows what it was: a lock that was given is given back with the task's end.
+    holdings_.note(request, {}, task);
+    throw;
+  }
   holdings_.note(request, reply, task);
+  if (!holdings_.empty() && request.task != 0) hooks_.on_held();
   return reply;
 }
 

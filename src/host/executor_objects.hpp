@@ -24,8 +24,12 @@ namespace rankpool::host {
 
 class ExecutorObjects final : public shared::Access {
  public:
-  /// @param on_blocked called inside a task that has been waiting for others for long, until it returns true.
-  ExecutorObjects(Channel& channel, std::uint32_t slot, std::function<bool()> on_blocked);
+  /// What happens inside a task.
+  struct Hooks {
+    std::function<bool()> on_blocked;  ///< it has been waiting for others for long; again, until it returns true
+    std::function<void()> on_held;     ///< it holds a lock
+  };
+  ExecutorObjects(Channel& channel, std::uint32_t slot, Hooks hooks);
 
   detail::SharedReply perform(const detail::SharedRequest& request) override;
   void destroy(const detail::SharedHandle& object) override;
@@ -50,7 +54,7 @@ class ExecutorObjects final : public shared::Access {
   std::uint32_t slot_number_;
   ExecutorSlot& slot_;
   Mailbox& mailbox_;
-  std::function<bool()> on_blocked_;
+  Hooks hooks_;
   detail::HomeProcess home_;
   std::thread::id thread_ = std::this_thread::get_id();
   std::once_flag space_found_;

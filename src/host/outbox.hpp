@@ -23,6 +23,11 @@ class OutboxWriter final : public detail::ResultWriter {
     tasks_ = running_task() + 1 - chunk_first_;
     row_end_ = finished_->load(std::memory_order_relaxed) + 1;
   }
+  /// From inside a task: it may leave a lock locked, which is to be given back when it ends.
+  void expect_tidying() {
+    row_end_ = finished_->load(std::memory_order_relaxed) + 1;
+    task_leaves_something_ = true;
+  }
   /// Publishes the chunk's last run. `nanoseconds`: time of the whole chunk.
   void end(std::int64_t nanoseconds);
   /// A task ended with the exception whose image this is.
@@ -39,6 +44,7 @@ class OutboxWriter final : public detail::ResultWriter {
 
  private:
   void make_room(std::size_t bytes) override;
+  void tidy_up() override;
 
   void open_run(std::uint64_t first, std::size_t bytes);
   void close_run(std::int64_t nanoseconds);

@@ -178,11 +178,13 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   shared::ParticipantId id_at(Place& place);
   void await_end(Lock& lock, shared::Operation& operation);
   void await_ring(Lock& lock, const shared::Operation& operation, std::uint32_t seen);
+  [[nodiscard]] bool nobody_comes() const;
   [[nodiscard]] bool runs_inline_here() const { return seat_.driving_here() == Driving::sleeping; }
   void sleep_beside(Lock& lock, const shared::Operation& operation, std::uint32_t seen);
   void end_inline_task();
   void look_for_deadlocks();
-  [[nodiscard]] bool nobody_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const;
+  void remind_of(const std::vector<DeadlockWatch::Wait>& waits);
+  [[nodiscard]] bool no_task_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const;
   [[nodiscard]] bool every_thread_waits() const;
   [[nodiscard]] bool any_limited_task(scheduler::HostId host) const;
   [[nodiscard]] std::string what_cannot_begin(const std::vector<DeadlockWatch::Wait>& waits) const;
@@ -263,6 +265,13 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   std::uint32_t callbacks_ = 0;        ///< that run now
   std::uint64_t deeds_ = 0;            ///< grows with all that may lead to somebody's going on
   DeadlockWatch deadlocks_;
+  /// Nothing has happened since then, though it might.
+  struct Stall {
+    std::uint64_t deeds = 0;
+    Clock::time_point since{};
+    bool told = false;
+  };
+  Stall stall_;
   static constexpr std::chrono::nanoseconds between_looks_for_deadlocks = std::chrono::milliseconds(100);
   support::Interval deadlock_look_{between_looks_for_deadlocks};
   journal::Journals journals_{[this](const std::string& text) { warn(text); }};

@@ -187,17 +187,20 @@ void Engine::await_end(Lock& lock, Operation& operation) {
 
 void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t seen) {
   if (state_ == PoolState::broken) throw BrokenPool(broken_);
-  if (state_ == PoolState::terminated) throw PoolClosed();
+  if (nobody_comes()) throw PoolClosed();
   check_blocking();
   // While it waits for a lock, that might be handed over to this thread, and a task that it runs would wait for it.
   const bool waits_for_lock =
       operation.awaited().kind == shared::Kind::lock || operation.awaited().kind == shared::Kind::recursive_lock;
   if (runs_inline_here() || (local_->runs_inline() && waits_for_lock)) return sleep_beside(lock, operation, seen);
   const auto& rings = objects_.space().participant(operation.me()).rings;
-  const auto is_rung = [&] {
-    return rings.load() != seen || state_ == PoolState::broken || state_ == PoolState::terminated;
-  };
+  const auto is_rung = [&] { return rings.load() != seen || nobody_comes(); };
   drive_until(lock, is_rung, operation.deadline());
+}
+
+/// Whether no task will do anything any more.
+bool Engine::nobody_comes() const {
+  return state_ == PoolState::broken || state_ == PoolState::terminated || hosts_stopped_;
 }
 
 /// Waits beside who drives, or in a task that who drives runs.
@@ -226,14 +229,28 @@ void Engine::send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64
 void Engine::look_for_deadlocks() {
   if (!objects_.any_to_wait_for() || !deadlock_look_.is_over()) return;
   const std::vector<DeadlockWatch::Wait> waits = objects_.waits();
-  const bool nobody = nobody_goes_on(waits);
+  const bool no_task = no_task_goes_on(waits);
+  const bool nobody = no_task && every_thread_waits();
   const std::vector<DeadlockWatch::Wait> in_vain =
       deadlocks_.look(waits, nobody ? std::optional(deeds_) : std::nullopt);
+  if (no_task && !nobody) remind_of(waits);
   if (in_vain.empty()) return;
   std::string why = DeadlockWatch::describe(in_vain, [this](const auto& wait) { return name_of(wait); });
   if (nobody) why += what_cannot_begin(waits);
   objects_.refuse(in_vain, why);
   seat_.wake_satisfied();
+}
+
+/// Where only threads that the pool knows nothing of may do something yet, and don't for long, it may be a deadlock.
+void Engine::remind_of(const std::vector<DeadlockWatch::Wait>& waits) {
+  constexpr auto patience = 10s;
+  const auto now = Clock::now();
+  if (stall_.deeds != deeds_) stall_ = {.deeds = deeds_, .since = now};
+  if (stall_.told || now - stall_.since < patience) return;
+  stall_.told = true;
+  warn("all tasks have been waiting for shared objects for 10 s: " +
+       DeadlockWatch::describe(waits, [this](const auto& wait) { return name_of(wait); }) +
+       ". Unless another thread of the program lets them go on, this is a deadlock.");
 }
 
 std::string Engine::what_cannot_begin(const std::vector<DeadlockWatch::Wait>& waits) const {
@@ -253,9 +270,9 @@ std::string Engine::what_cannot_begin(const std::vector<DeadlockWatch::Wait>& wa
          " more can't begin: " + (why.empty() ? limit : "another executor can't be started, " + why);
 }
 
-/// Whether all tasks that run wait for shared objects, no other can be started, and all threads of the master wait for
-/// the pool. What hosts have not reported yet makes more tasks run than wait.
-bool Engine::nobody_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const {
+/// Whether all tasks that run wait for shared objects, and no other can be started. What hosts have not reported yet
+/// makes more tasks run than wait.
+bool Engine::no_task_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const {
   if (waits.empty() || !ended_.empty() || callbacks_ != 0 || seat_.is_anyone_called()) return false;
   if (!deadlines_.empty() && !runs_inline_here()) return false;  // inline nobody looks at them meanwhile
   std::vector<std::uint64_t> running(hosts_.size());
@@ -273,7 +290,7 @@ bool Engine::nobody_goes_on(const std::vector<DeadlockWatch::Wait>& waits) const
     const bool is_full = hosts_.slots(host) == 0 || (blocked.all && waiting[host] >= blocked.executors);
     if (!is_full && (any_pending || waiting[host] != running[host] || any_limited_task(host))) return false;
   }
-  return every_thread_waits();
+  return true;
 }
 
 /// Whether the host will end one of its tasks.

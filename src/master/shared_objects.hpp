@@ -105,6 +105,8 @@ class SharedObjects {
   /// One that is in a section, where it should be for less than a microsecond.
   struct Suspect {
     ParticipantId id = shared::nobody;
+    const shared::Object* in = nullptr;
+    std::uint32_t section = 0;  ///< which of the object's it is
     Clock::time_point since{};
     Clock::time_point seen{};
   };
@@ -114,7 +116,7 @@ class SharedObjects {
   void make_table();
   void fill(shared::Object& object, const detail::SharedSpec& spec, std::uint64_t bytes);
   [[nodiscard]] ParticipantId executor(HostId host, std::uint32_t slot) const;
-  [[nodiscard]] bool is_gone(ParticipantId id);
+  [[nodiscard]] bool is_gone(ParticipantId id, const shared::Object& in);
   bool has_ended(shared::Operation& operation, shared::Operation::Next next);
   /// @returns why there is none, if so.
   std::optional<std::string> make_room(const detail::SharedHandle& queue, std::uint64_t item);

@@ -12,13 +12,15 @@ namespace rankpool::master {
 using detail::SharedKind;
 
 /// Others than the near ones enter sections under the engine's mutex, as who asks here does: it is not one of them.
-bool SharedObjects::is_gone(ParticipantId id) {
+bool SharedObjects::is_gone(ParticipantId id, const shared::Object& in) {
   if (id > near_ || host_.executor_is_gone(id - 1)) return true;
   // One that is stopped there, or has been written there by a stray task, would hold up everybody.
   constexpr auto patience = std::chrono::seconds(1);
   constexpr auto same_look = std::chrono::milliseconds(100);
   const auto now = Clock::now();
-  if (suspect_.id != id || now - suspect_.seen > same_look) suspect_ = {.id = id, .since = now};
+  const std::uint32_t section = in.sections.load(std::memory_order_relaxed);
+  const bool same = suspect_.id == id && suspect_.in == &in && suspect_.section == section;
+  if (!same || now - suspect_.seen > same_look) suspect_ = {.id = id, .in = &in, .section = section, .since = now};
   suspect_.seen = now;
   if (now - suspect_.since > patience) host_.distrust_executor(id - 1);
   return false;

@@ -79,12 +79,13 @@ void Section::enter() {
     before = nobody;
     const ParticipantId holder = object_.latch.load(std::memory_order_relaxed);
     if (support::spin_round([this] { return object_.latch.load(std::memory_order_relaxed) == nobody; })) continue;
-    if (space_.is_gone(holder)) {
+    if (space_.is_gone(holder, object_)) {
       before = holder;
     } else {
       sched_yield();
     }
   }
+  object_.sections.store(object_.sections.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   state_ = object_.state();
   if (before != nobody) clear_up_after(before);
 }

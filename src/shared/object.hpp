@@ -45,6 +45,7 @@ struct alignas(64) Object {  // NOLINT(clang-analyzer-optin.performance.Padding)
   std::atomic<std::uint64_t> id{0};          ///< 0: there is no object here
   std::atomic<ParticipantId> latch{nobody};  ///< who is in a section
   std::atomic<std::uint32_t> current{0};     ///< which of the two states counts
+  std::atomic<std::uint32_t> sections{0};    ///< that have begun: who is seen twice in one is told from who is in two
   Kind kind{};
   alignas(64) std::array<State, 2> states{};
 
@@ -73,7 +74,8 @@ class Space {
 
   /// Tells of a participant whether its process has ended, by looking at the process itself: the thread that would be
   /// told may be the one that asks. For the master alone, in one thread at a time.
-  using IsGone = std::function<bool(ParticipantId)>;
+  /// @param in the object in whose section the participant is.
+  using IsGone = std::function<bool(ParticipantId, const Object& in)>;
   /// Wakes who looks after those that are not near.
   using RingFar = std::function<void()>;
 
@@ -90,8 +92,8 @@ class Space {
   [[nodiscard]] std::uint32_t participants() const { return participants_; }
   [[nodiscard]] Participant& participant(ParticipantId id) { return table_[id]; }
   /// Also of one that isn't a participant, which a task has written there.
-  [[nodiscard]] bool is_gone(ParticipantId id) const {
-    return id != nobody && is_gone_ && (!is_participant(id) || is_gone_(id));
+  [[nodiscard]] bool is_gone(ParticipantId id, const Object& in) const {
+    return id != nobody && is_gone_ && (!is_participant(id) || is_gone_(id, in));
   }
   [[nodiscard]] bool is_participant(std::uint64_t id) const { return id != nobody && id <= participants_; }
   void ring(ParticipantId id);

@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -244,6 +245,47 @@ TEST(SharedEnd, of_a_task_that_has_locked_twice_gives_both_back) {
   EXPECT_FALSE(find_out());
 }
 
+// Each is in the object whenever the other looks, which is no reason to take the executor for one that is stuck there.
+TEST(SharedEnd, does_not_come_to_an_executor_that_uses_an_object_as_often_as_the_master) {
+  constexpr auto time = 1500ms;
+  const auto value = pool().value(std::array<long, 4>{});
+  const auto queue = pool().queue<int>(10);
+  const Lock lock = pool().lock();
+  const auto add = [](std::array<long, 4> all) {
+    ++all[0];
+    return all;
+  };
+  const auto use = [=] {
+    long times = 0;
+    for (const auto end = std::chrono::steady_clock::now() + time; std::chrono::steady_clock::now() < end; ++times) {
+      value.update(add);
+      static_cast<void>(queue.size());
+      const std::scoped_lock held(lock);
+    }
+    return times;
+  };
+  auto task = pool().map_async([use](int) { return use(); }, {0}, {.max_attempts = 1});
+  const long here = use();
+  EXPECT_EQ(value.get()[0], here + task.get().at(0));
+}
+
+TEST(SharedEnd, of_the_task_that_left_a_lock_is_early_enough_to_give_it_back) {
+  const Lock lock = pool().lock();
+  const Value<int> begun = pool().value(0);
+  const auto leave_locked = [=](int i) {
+    begun.fetch_add(1);
+    if (i == 0) lock.lock();
+    std::this_thread::sleep_for(i == 0 ? 100ms : 1s);
+  };
+  auto tasks = pool().map_async(leave_locked, numbers(2), {.chunksize = 2});
+  while (begun.get() == 0) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(50ms);
+  EXPECT_TRUE(lock.try_lock_for(700ms));
+  EXPECT_TRUE(lock.owner_died());
+  lock.unlock();
+  tasks.get();
+}
+
 TEST(SharedEnd, of_a_pool_by_force_lets_its_threads_go_and_leaves_them_no_lock) {
   const Objects all = Objects::make();
   all.lock.lock();
@@ -265,13 +307,27 @@ TEST(SharedEnd, of_a_pool_by_force_lets_its_threads_go_and_leaves_them_no_lock) 
   EXPECT_ANY_THROW(std::move(task).get());
 }
 
+TEST(SharedEnd, of_a_pool_in_peace_lets_its_threads_go) {
+  const Objects all = Objects::make();
+  EXPECT_TRUE(pool().apply([all] { return all.lock.try_lock(); }));
+  std::vector<std::jthread> threads;
+  for (const bool alone : {false, true}) {
+    threads.emplace_back(
+        [&all, alone] { EXPECT_THROW(alone ? all.event.wait() : all.semaphore.acquire(), rankpool::PoolClosed); });
+  }
+  std::this_thread::sleep_for(100ms);
+  pool().close();
+  pool().join();
+}
+
 }  // namespace
 
-// The first and the last case have pools of their own, which end with them.
+// The first and the last cases have pools of their own, which end with them.
 int main(int argc, char** argv) {
   const std::string first = "SharedEnd.comes_for_these_with_their_pool";
-  const std::string last = "SharedEnd.of_a_pool_by_force_lets_its_threads_go_and_leaves_them_no_lock";
-  for (const std::string& cases : {first, "-" + first + ":" + last, last}) {
+  const std::string force = "SharedEnd.of_a_pool_by_force_lets_its_threads_go_and_leaves_them_no_lock";
+  const std::string peace = "SharedEnd.of_a_pool_in_peace_lets_its_threads_go";
+  for (const std::string& cases : {first, "-" + first + ":" + force + ":" + peace, force, peace}) {
     if (const int status = run_cases(argc, argv, cases); status != 0) return status;
   }
   return 0;

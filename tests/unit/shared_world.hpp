@@ -37,13 +37,13 @@ class World {
  public:
   World() : base_(map()), top_(round_up(table + Space::bytes(places))) {
     Space::create(base_ + table, {.participants = places, .near = places});
-    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) -> bool { return gone[id]; });
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id, const Object&) -> bool { return gone[id]; });
   }
   /// All there was in use of another world, at a moment.
   using Snapshot = std::vector<std::byte>;
   explicit World(const Snapshot& from) : base_(map()), top_(from.size()) {
     std::ranges::copy(from, base_);
-    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id) -> bool { return gone[id]; });
+    space.emplace(std::span(base_, bytes), table, [this](ParticipantId id, const Object&) -> bool { return gone[id]; });
   }
   World(const World&) = delete;
   World& operator=(const World&) = delete;

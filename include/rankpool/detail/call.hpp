@@ -108,6 +108,12 @@ class ResultWriter {
   /// Index in the call of the task that runs now.
   [[nodiscard]] std::uint64_t running_task() const { return run_first_ + finished_->load(std::memory_order_relaxed); }
 
+  /// Between two tasks: does what the last one has left to be done.
+  void end_task() {
+    if (task_leaves_something_) [[unlikely]]
+      tidy_up();
+  }
+
   /// The running task has ended with the exception being handled; call it inside a catch block.
   virtual void fail() = 0;
 
@@ -117,6 +123,7 @@ class ResultWriter {
  protected:
   /// Closes the open run and starts a new one with room for `bytes`.
   virtual void make_room(std::size_t bytes) = 0;
+  virtual void tidy_up() {}
 
   template <std::size_t stride>
   friend class FixedResults;
@@ -127,6 +134,7 @@ class ResultWriter {
   std::atomic<std::uint64_t>* finished_ = nullptr;  ///< tasks of the open run that have ended
   std::uint64_t tasks_ = ~std::uint64_t{0};         ///< see tasks()
   std::uint64_t row_end_ = 0;                       ///< *finished_ with which FixedResults end
+  bool task_leaves_something_ = false;              ///< see end_task()
 };
 
 /// Results of one size, as many as there is room for, at least one. While it lives nothing else is done with the

@@ -64,6 +64,7 @@ class KernelFunctions {
       } else {
         run_task(f, input(chunk, i++), home, *chunk.results);
       }
+      chunk.results->end_task();
     }
   }
 

@@ -34,7 +34,7 @@ enum class SharedKind : std::uint32_t { cells, lock, recursive_lock, semaphore, 
 /// What a pool is to make.
 struct SharedSpec {
   SharedKind kind{};
-  std::uint64_t number = 0;         ///< cells, permits, parties, or the most items; of an event: whether it is set
+  std::uint64_t number = 0;         ///< cells, permits, parties, or the most items
   std::uint64_t element_bytes = 0;  ///< of a cell
   Bytes first = {};                 ///< what each cell holds at first
 };

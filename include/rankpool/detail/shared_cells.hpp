@@ -27,6 +27,9 @@ consteval bool explain_cell() {
   static_assert(travels<T> && fixed_size<T>,
                 "rankpool: a Value or an Array holds numbers, enums, trivially copyable classes, and pairs, tuples, "
                 "arrays and optionals of those: what has one size and no pointers. A Queue takes all that travels.");
+  if constexpr (cell_value<T>) {
+    static_assert(fixed_bytes<T> > 0, "rankpool: a Value or an Array of a type without contents holds nothing.");
+  }
   return cell_value<T>;
 }
 
