@@ -85,7 +85,8 @@ void SharedObjects::make_table() {
   const std::uint64_t table = host_.allocate(shared::Space::bytes(participants_));
   shared::Space::create(host_.at(table), {.participants = participants_, .near = near_});
   space_.emplace(
-      host_.memory(), table, [this](ParticipantId id, const shared::Object& in) { return is_gone(id, in); }, [this] { host_.ring_far(); });
+      host_.memory(), table, [this](ParticipantId id, const shared::Object& in) { return is_gone(id, in); },
+      [this] { host_.ring_far(); });
   host_.show_participants(table);
 }
 

@@ -49,6 +49,30 @@ TEST(Scheduler, a_job_is_not_done_while_input_may_come) {
   EXPECT_EQ(drain(scheduler).size(), 1U);
 }
 
+TEST(Scheduler, tasks_with_results_are_skipped) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 4);
+  scheduler.open_job(1, {.chunksize = 100});
+  scheduler.skip_tasks(1, {0, 3});
+  scheduler.add_tasks(1, {3, 2});
+  scheduler.skip_tasks(1, {5, 4});
+  scheduler.add_tasks(1, {9, 1});
+  EXPECT_THROW(scheduler.skip_tasks(1, {11, 1}), std::logic_error);
+  EXPECT_EQ(scheduler.pending_tasks(1), 3U);
+  scheduler.end_input(1);
+  std::vector<TaskRange> ran;
+  for (const RunLot& lot : lots(scheduler)) {
+    ran.push_back(lot.tasks);
+    finish(scheduler, lot);
+  }
+  EXPECT_EQ(ran, (std::vector<TaskRange>{{3, 2}, {9, 1}}));
+  EXPECT_EQ(drain(scheduler), (std::vector<Command>{JobDone{1}}));
+  scheduler.open_job(2, {});
+  scheduler.skip_tasks(2, {0, 7});
+  scheduler.end_input(2);
+  EXPECT_EQ(drain(scheduler), (std::vector<Command>{JobDone{2}}));
+}
+
 TEST(Scheduler, tasks_wait_for_a_host_with_executors) {
   Scheduler scheduler;
   add_job(scheduler, 1, 4);
