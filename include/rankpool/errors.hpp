@@ -276,7 +276,7 @@ class RANKPOOL_API QueueClosed : public detail::PoolError {
 };
 
 /// A journal can't be used: another process writes it, it is damaged or something else, or what it holds are results of
-/// other inputs, another function, or another type. Nothing in it is changed. Python: none.
+/// other inputs, another function, another seed, or another type. What it holds is not lost. Python: none.
 class RANKPOOL_API JournalError : public detail::PoolError {
  public:
   using PoolError::PoolError;

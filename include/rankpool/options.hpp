@@ -145,11 +145,11 @@ struct MapOptions {
   Count chunksize = {};
   /// A file that keeps the results of finished tasks; none when empty. The same program, run again after whatever ended
   /// it, takes from there what it has and runs only the other tasks; the call returns the same. Results are in the file
-  /// a second after they came, at the latest; tasks that ended in an exception run again. One file may keep many calls,
-  /// also of several pools in turn, but only one running program's. It is the master's: a relative name is one in its
-  /// working directory. Python: none.
+  /// about a second after they came, as the disk allows; tasks that ended in an exception run again. One file may keep
+  /// many calls, also of several pools, but only one running program's. It is the master's: a relative name is one in
+  /// its working directory. Python: none.
   /// @throws JournalError when the file is none of rankpool's, is in use, or has results of other inputs, of another
-  /// function, or of another type.
+  /// function, of another seed, or of another type; std::system_error where it can't be made.
   std::string journal = {};
   /// The call's name in the journal, up to the user; must not begin with #. When empty, calls are told apart by their
   /// order: the third call with this journal goes on with its third call. Give one where threads make calls beside each

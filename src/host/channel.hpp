@@ -77,6 +77,7 @@ struct CallHeader {
   std::uint64_t input_stride;
   std::uint64_t chunksize;
   std::uint64_t callable_bytes;
+  std::uint64_t random_numbers;
   std::uint32_t schedule;
   std::atomic<std::uint32_t> stop;  ///< 1: nobody waits for the tasks any more; they may ask
 };

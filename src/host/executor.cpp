@@ -159,6 +159,7 @@ void Executor::run_chunk(LoadedCall& call) {
   const task::TaskContext context{.results = &results_,
                                   .workplace = &workplace_,
                                   .call = chunk.call,
+                                  .random_numbers = image.random_numbers,
                                   .attempt = chunk.attempt,
                                   .stop = &image.stop};
   const task::CurrentTask current(context);

@@ -278,6 +278,7 @@ void InlineHost::run_chunk(Call& call, const Lot& lot, std::uint64_t first, std:
     const task::TaskContext context{.results = &results,
                                     .workplace = &workplace_,
                                     .call = lot.call,
+                                    .random_numbers = call.image().random_numbers,
                                     .attempt = lot.attempt,
                                     .stop = call.stop_flag()};
     const task::CurrentTask current(context);

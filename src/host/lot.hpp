@@ -32,6 +32,7 @@ struct CallImage {
   Schedule schedule = Schedule::automatic;
   std::uint64_t chunksize = 0;               ///< 0: automatic
   std::chrono::nanoseconds task_timeout{0};  ///< time one task may take; 0: no limit
+  std::uint64_t random_numbers = 0;          ///< those of the pool's call of this number
 };
 
 /// @returns what CallImage::task_timeout is for a time above 0; longer than 100 years is no limit.

@@ -72,6 +72,7 @@ std::uint64_t SharedHost::store_image(const CallImage& call) {
                                                       .input_stride = call.input_stride,
                                                       .chunksize = call.chunksize,
                                                       .callable_bytes = call.callable.size(),
+                                                      .random_numbers = call.random_numbers,
                                                       .schedule = static_cast<std::uint32_t>(call.schedule),
                                                       .stop = 0};
   std::ranges::copy(call.callable, reinterpret_cast<std::byte*>(header + 1));

@@ -25,10 +25,16 @@ struct KeptResults {
 /// All members may be called from any thread; find(), by one at a time.
 class CallLog {
  public:
-  CallLog(std::shared_ptr<Journal> journal, std::int64_t call, const CallIdentity& identity);
+  /// @param call its row. @param random_numbers as they were when it was made first.
+  CallLog(std::shared_ptr<Journal> journal, std::int64_t call, const CallIdentity& identity,
+          std::uint64_t random_numbers);
   CallLog(const CallLog&) = delete;
   CallLog& operator=(const CallLog&) = delete;
   ~CallLog();
+
+  /// The call's number in the pool now, and that of its random numbers.
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+  [[nodiscard]] std::uint64_t random_numbers() const { return random_numbers_; }
 
   /// Results that an earlier run has kept, of the tasks from `first` on whose inputs have these hashes.
   /// @throws JournalError when a task's input was another one, or the file can't be read.
@@ -51,12 +57,15 @@ class CallLog {
     std::vector<std::size_t> offsets;  ///< of the results, and their end
   };
   void load(const Row& row);
-  [[nodiscard]] bool is_whole(Content& content) const;
+  void drop(const Row& row);
+  [[nodiscard]] bool is_whole(Content& content, std::int64_t sum) const;
 
   std::shared_ptr<Journal> journal_;
   std::int64_t call_;
   std::string key_;
   std::size_t stride_;
+  std::uint64_t number_;
+  std::uint64_t random_numbers_;
   std::vector<Row> rows_;          ///< of earlier runs, in their order
   std::optional<Content> loaded_;  ///< the row looked at last, if it makes sense
 };

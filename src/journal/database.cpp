@@ -18,6 +18,11 @@ bool DatabaseError::is_about_content() const {
   return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || primary == SQLITE_ERROR;
 }
 
+bool DatabaseError::is_about_locks() const {
+  return code_ == SQLITE_IOERR_LOCK || code_ == SQLITE_IOERR_RDLOCK || code_ == SQLITE_IOERR_UNLOCK ||
+         code_ == SQLITE_IOERR_CHECKRESERVEDLOCK;
+}
+
 // The rollback journal, a file beside, is not left there.
 void Database::Close::operator()(sqlite3* database) const noexcept {
   sqlite3_exec(database, "PRAGMA journal_mode = DELETE", nullptr, nullptr, nullptr);
@@ -31,10 +36,10 @@ void Database::fail(sqlite3* database, int code) {
 
 // A rollback journal and locks of the file are all that is used: no memory shared through a file, which NFS and Lustre
 // don't have.
-Database::Database(const std::string& path) {
+Database::Database(const std::string& path, const char* system) {
   sqlite3* opened = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &opened,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, system);
   database_.reset(opened);
   if (code != SQLITE_OK) fail(opened, code);
   sqlite3_busy_timeout(opened, patience_ms);

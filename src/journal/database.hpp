@@ -1,4 +1,4 @@
-// SQLite, as the journal needs it: a file with statements that are prepared once. Errors are thrown as DatabaseError.
+// SQLite, as the journal needs it. Errors are thrown as DatabaseError.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,8 @@ class DatabaseError : public std::runtime_error {
   DatabaseError(int code, const std::string& text) : std::runtime_error(text), code_(code) {}
   /// The file holds something else, or is damaged, as opposed to: could not be reached, or has no room.
   [[nodiscard]] bool is_about_content() const;
+  /// The file system doesn't know locks.
+  [[nodiscard]] bool is_about_locks() const;
 
  private:
   int code_;
@@ -30,7 +32,8 @@ class Statement;
 /// An open file. Not thread-safe.
 class Database {
  public:
-  explicit Database(const std::string& path);
+  /// @param system of SQLite's interfaces to files; null: its own choice.
+  explicit Database(const std::string& path, const char* system = nullptr);
 
   void execute(const char* sql);
   [[nodiscard]] std::int64_t number(const char* sql);

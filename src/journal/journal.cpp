@@ -1,9 +1,14 @@
 #include "journal/journal.hpp"
 
-#include <sys/stat.h>
-
+#include <array>
 #include <bit>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
 #include <utility>
+
+#include <boost/crc.hpp>
 
 #include <rankpool/errors.hpp>
 
@@ -17,33 +22,63 @@ namespace rankpool::journal {
 namespace {
 
 // "rkpl": tells a journal from other files of SQLite's.
-constexpr std::int64_t application_id = 0x726b706c;
+constexpr std::uint32_t application_id = 0x726b706c;
 constexpr std::int64_t format = 1;
 
 constexpr const char* tables =
+    "PRAGMA application_id = 0x726b706c;"
+    "PRAGMA user_version = 1;"
+    // random_numbers: the number of the call in its pool, with which its tasks drew random numbers at first.
     "CREATE TABLE calls(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, what TEXT NOT NULL, build INTEGER NOT NULL,"
     " function INTEGER NOT NULL, callable INTEGER NOT NULL, result_type TEXT NOT NULL, result_stride INTEGER NOT NULL,"
-    " began TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
-    // Consecutive tasks: the hash of each one's input, and their encoded results one after the other.
+    " seed INTEGER NOT NULL, random_numbers INTEGER NOT NULL, began TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
+    // Consecutive tasks: the hash of each one's input, their encoded results one after the other, and a check sum.
     "CREATE TABLE results(call INTEGER NOT NULL REFERENCES calls, first INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " inputs BLOB NOT NULL, encoded BLOB NOT NULL, PRIMARY KEY(call, first));"
-    "PRAGMA application_id = 0x726b706c;"
-    "PRAGMA user_version = 1;";
+    " inputs BLOB NOT NULL, encoded BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(call, first));";
 
 std::int64_t stored(std::uint64_t number) { return std::bit_cast<std::int64_t>(number); }
 
-bool is_empty(const std::string& path) {
-  struct stat file {};
-  return stat(path.c_str(), &file) != 0 || file.st_size == 0;
+/// Whether the file may be one of ours, by its first bytes: others must not be touched. What a process was writing when
+/// it was killed is for SQLite to say.
+bool may_be_journal(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 100> header{};
+  file.read(header.data(), header.size());
+  if (file.gcount() == 0) return true;
+  std::uint32_t id = 0;
+  for (std::size_t i = 68; i < 72; ++i) id = id << 8U | static_cast<unsigned char>(header[i]);
+  if (std::string_view(header.data(), header.size()).starts_with("SQLite format 3") && id == application_id)
+    return true;
+  std::error_code unknown;
+  return std::filesystem::file_size(path + "-journal", unknown) > 0 && !unknown;
+}
+
+// A file system may have no locks; the lock file beside sees to it that there is one writer.
+Database open_database(const std::string& path) {
+  try {
+    Database database(path);
+    database.execute("BEGIN IMMEDIATE; ROLLBACK");
+    return database;
+  } catch (const DatabaseError& error) {
+    if (!error.is_about_locks()) throw;
+  }
+  return Database(path, "unix-none");
 }
 
 }  // namespace
 
 Hash hash_of(Bytes bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-std::shared_ptr<Journal> Journal::open(const std::string& path, Warn warn) {
+std::uint32_t sum_of(std::span<const Hash> inputs, Bytes encoded) {
+  boost::crc_32_type sum;
+  sum.process_bytes(inputs.data(), inputs.size_bytes());
+  sum.process_bytes(encoded.data(), encoded.size());
+  return sum.checksum();
+}
+
+std::shared_ptr<Journal> Journal::open(const std::string& path, Warn warn, Owner::Patience patience) {
   try {
-    return std::make_shared<Journal>(path, std::move(warn));
+    return std::make_shared<Journal>(path, std::move(warn), patience);
   } catch (const DatabaseError& error) {
     throw JournalError(
         "the journal " + path + " can't be used: " + error.what() +
@@ -53,11 +88,21 @@ std::shared_ptr<Journal> Journal::open(const std::string& path, Warn warn) {
   }
 }
 
-Journal::Journal(const std::string& path, Warn warn)
-    : path_(path), warn_(std::move(warn)), owner_(path), database_(path) {
+Journal::Journal(const std::string& path, Warn warn, Owner::Patience patience)
+    : path_(path),
+      warn_(std::move(warn)),
+      owner_(
+          path,
+          [this] {
+            warn_("another process has taken the journal " + path_ +
+                  " over, because it has not heard of this one for long; results are not kept any more");
+          },
+          patience),
+      database_((refuse_others(path), open_database(path))) {
   set_up();
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   writer_ = std::thread([this] { write_on(); });
+  ++open_;
 }
 
 Journal::~Journal() {
@@ -67,62 +112,83 @@ Journal::~Journal() {
   }
   news_.notify_one();
   writer_.join();
+  --open_;
+}
+
+void Journal::refuse_others(const std::string& path) {
+  if (may_be_journal(path)) return;
+  throw JournalError(path + " is no journal of rankpool's; nothing was written to it. Choose another file.");
 }
 
 void Journal::set_up() {
-  if (is_empty(path_)) {
+  if (database_.number("SELECT count(*) FROM sqlite_master") == 0) {
     Transaction whole(database_);
     database_.execute(tables);
     whole.commit();
-  }
-  if (database_.number("PRAGMA application_id") != application_id) {
-    throw JournalError(path_ + " is no journal of rankpool's; nothing was written to it. Choose another file.");
   }
   if (const std::int64_t found = database_.number("PRAGMA user_version"); found != format) {
     throw JournalError("the journal " + path_ + " is of format " + std::to_string(found) +
                        ", and this rankpool knows " + std::to_string(format));
   }
+  select_ = database_.prepare("SELECT inputs, encoded, sum FROM results WHERE call = ?1 AND first = ?2");
 }
 
-std::unique_ptr<CallLog> Journal::open_call(CallIdentity identity) {
-  if (identity.key.starts_with('#')) {
-    throw std::invalid_argument("journal_key must not begin with #, as " + identity.key + " does");
-  }
-  // What an earlier call under the same key has just finished is to be found.
-  flush();
-  const std::lock_guard lock(database_mutex_);
-  const bool has_key = !identity.key.empty();
-  if (!has_key) identity.key = '#' + std::to_string(++calls_);
-  if (running_.contains(identity.key)) {
-    throw JournalError("a call under the key " + identity.key + " of the journal " + path_ + " runs already");
+std::unique_ptr<CallLog> Journal::open_call(const CallIdentity& identity) {
+  if (owner_.is_lost()) throw JournalError("another process has taken the journal " + path_ + " over");
+  bool is_known = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_known = !known_.insert(identity.key).second;
+    if (!running_.insert(identity.key).second) {
+      throw JournalError("tasks of an earlier call under the key " + identity.key + " of the journal " + path_ +
+                         " still run; wait for them, or give this call another .journal_key");
+    }
   }
   try {
-    const std::int64_t row = row_of(identity, has_key);
-    auto log = std::make_unique<CallLog>(shared_from_this(), row, identity);
-    running_.insert(identity.key);
-    return log;
+    // What an earlier call under the same key has just finished is to be found.
+    if (is_known) flush();
+    return make_log(identity);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    running_.erase(identity.key);
+    throw;
+  }
+}
+
+std::unique_ptr<CallLog> Journal::make_log(const CallIdentity& identity) {
+  const std::lock_guard lock(database_mutex_);
+  try {
+    const auto [row, random_numbers] = row_of(identity);
+    return std::make_unique<CallLog>(shared_from_this(), row, identity, random_numbers);
   } catch (const DatabaseError& error) {
     throw JournalError("the journal " + path_ + " can't be used: " + error.what());
   }
 }
 
-std::int64_t Journal::row_of(const CallIdentity& identity, bool has_key) {
-  Statement found =
-      database_.prepare("SELECT id, build, function, callable, result_type, result_stride FROM calls WHERE key = ?1");
-  if (!found.bind(1, std::string_view(identity.key)).step()) return add_call(identity);
+std::pair<std::int64_t, std::uint64_t> Journal::row_of(const CallIdentity& identity) {
+  Statement found = database_.prepare(
+      "SELECT id, build, function, callable, result_type, result_stride, seed, random_numbers FROM calls"
+      " WHERE key = ?1");
+  if (!found.bind(1, std::string_view(identity.key)).step()) return {add_call(identity), identity.number};
   const std::int64_t id = found.number(0);
   const bool same_build = found.number(1) == stored(identity.build);
-  if (!same_build && !has_key) {
+  if (!same_build && !identity.is_named) {
     refuse(identity,
-           "was made by another build of the program. Give each call a .journal_key if the tasks still do the "
-           "same, or start with a new journal");
+           "was made by another build of the program; if its tasks still do the same, give the call a "
+           ".journal_key, and what is there the same one: rankpool-journal rename " +
+               path_ + " '" + identity.key + "' KEY");
   }
   if (same_build && found.number(2) != stored(identity.function)) refuse(identity, "ran another function");
   if (same_build && found.number(3) != stored(identity.callable)) {
-    refuse(identity, "had other values captured in, or bound to, its function");
+    refuse(identity, "ran another function, or one with other values captured or bound");
   }
   if (found.text(4) != identity.result_type || found.number(5) != stored(identity.result_stride)) {
-    refuse(identity, "gave results of type " + found.text(4) + ", not " + identity.result_type);
+    refuse(identity, "gave results of type " + found.text(4) + " (" + std::to_string(found.number(5)) +
+                         " bytes), not " + identity.result_type);
+  }
+  if (found.number(6) != stored(identity.seed)) {
+    refuse(identity, "had the seed " + std::to_string(static_cast<std::uint64_t>(found.number(6))) + ", not " +
+                         std::to_string(identity.seed));
   }
   if (!same_build) {
     database_.prepare("UPDATE calls SET build = ?1, function = ?2, callable = ?3 WHERE id = ?4")
@@ -132,14 +198,14 @@ std::int64_t Journal::row_of(const CallIdentity& identity, bool has_key) {
         .bind(4, id)
         .run();
   }
-  return id;
+  return {id, static_cast<std::uint64_t>(found.number(7))};
 }
 
 std::int64_t Journal::add_call(const CallIdentity& identity) {
   database_
       .prepare(
-          "INSERT INTO calls(key, what, build, function, callable, result_type, result_stride)"
-          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+          "INSERT INTO calls(key, what, build, function, callable, result_type, result_stride, seed, random_numbers)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
       .bind(1, std::string_view(identity.key))
       .bind(2, std::string_view(identity.what))
       .bind(3, stored(identity.build))
@@ -147,13 +213,16 @@ std::int64_t Journal::add_call(const CallIdentity& identity) {
       .bind(5, stored(identity.callable))
       .bind(6, std::string_view(identity.result_type))
       .bind(7, stored(identity.result_stride))
+      .bind(8, stored(identity.seed))
+      .bind(9, stored(identity.number))
       .run();
   return database_.last_row();
 }
 
 void Journal::refuse(const CallIdentity& identity, const std::string& difference) const {
-  throw JournalError("the call " + identity.key + " in the journal " + path_ + " " + difference +
-                     ". Calls without a .journal_key are told apart by their order.");
+  throw JournalError("the call " + identity.key + " in the journal " + path_ + ' ' + difference +
+                     (identity.is_named ? ". Use another .journal_key, or a new journal."
+                                        : ". Calls without a .journal_key are told apart by their order."));
 }
 
 }  // namespace rankpool::journal

@@ -16,9 +16,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "journal/call_log.hpp"
@@ -38,30 +40,34 @@ class Journal : public std::enable_shared_from_this<Journal> {
 
   /// @param warn told, by any thread, when results can't be written.
   /// @throws JournalError where the file can't be used, is none of rankpool's, damaged, or in use.
-  static std::shared_ptr<Journal> open(const std::string& path, Warn warn);
+  static std::shared_ptr<Journal> open(const std::string& path, Warn warn, Owner::Patience patience = {});
   /// For open().
-  Journal(const std::string& path, Warn warn);
+  Journal(const std::string& path, Warn warn, Owner::Patience patience);
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
   /// Writes what is left.
   ~Journal();
 
-  /// @throws JournalError where the call under that key was another one, or still runs; std::invalid_argument for a key
-  /// that begins with #.
-  [[nodiscard]] std::unique_ptr<CallLog> open_call(CallIdentity identity);
+  /// @throws JournalError where the call under that key was another one, or still runs.
+  [[nodiscard]] std::unique_ptr<CallLog> open_call(const CallIdentity& identity);
 
   /// Returns when all that was recorded before is on disk, or can't be written.
   void flush();
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
+  /// Of all journals of the process.
+  [[nodiscard]] static std::ptrdiff_t threads() {
+    constexpr std::ptrdiff_t of_each = 2;  // one that writes, and one that beats
+    return of_each * open_;
+  }
+
  private:
   friend class CallLog;
 
   enum class State {
     serving,
-    failing,    ///< what was to be written last waits for another try
-    taken_over  ///< another process took this one for dead
+    failing  ///< what was to be written last waits for another try
   };
 
   /// Results that are to be written.
@@ -72,27 +78,34 @@ class Journal : public std::enable_shared_from_this<Journal> {
     std::vector<std::byte> encoded;
   };
 
+  static void refuse_others(const std::string& path);
   void set_up();
-  std::int64_t row_of(const CallIdentity& identity, bool has_key);
+  std::unique_ptr<CallLog> make_log(const CallIdentity& identity);
+  /// @returns the call's place, and the number of its random numbers.
+  std::pair<std::int64_t, std::uint64_t> row_of(const CallIdentity& identity);
   std::int64_t add_call(const CallIdentity& identity);
   [[noreturn]] void refuse(const CallIdentity& identity, const std::string& difference) const;
 
   // The writer (journal_writer.cpp).
   void add(Record record);
   void write_on();
-  State write(std::vector<Record>& batch);
-  void write_rows(std::vector<Record>& batch);
+  State write(const std::vector<Record>& batch);
+  void write_rows(const std::vector<Record>& batch);
+  void finish_round(State state, std::vector<Record> batch, std::size_t bytes);
+
+  static inline std::atomic<std::ptrdiff_t> open_ = 0;
 
   std::string path_;
   Warn warn_;
   Owner owner_;
 
-  std::mutex database_mutex_;
+  std::mutex database_mutex_;  ///< held while the disk is waited for
   Database database_;
-  std::set<std::string> running_;  ///< keys of calls that run
-  std::uint64_t calls_ = 0;        ///< that had no key of their own
+  std::optional<Statement> select_;  ///< a row
 
   std::mutex mutex_;
+  std::set<std::string> running_;  ///< keys of calls that run
+  std::set<std::string> known_;    ///< keys of calls that have run, too
   std::condition_variable news_;
   std::condition_variable written_;
   std::vector<Record> waiting_;
@@ -101,8 +114,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   std::uint64_t begun_rounds_ = 0;
   std::uint64_t rounds_ = 0;
   bool stops_ = false;
-  std::atomic<State> state_ = State::serving;  ///< written by the writer
-  std::chrono::steady_clock::time_point last_beat_ = std::chrono::steady_clock::now();
+  State state_ = State::serving;
+  std::uint64_t dropped_ = 0;  ///< results for which there was no room
   std::thread writer_;
 };
 

@@ -1,6 +1,7 @@
 // The thread that writes what was recorded.
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "journal/journal.hpp"
@@ -25,14 +26,23 @@ std::span<const std::byte> as_bytes(const std::vector<Hash>& hashes) { return st
 void Journal::add(Record record) {
   const std::size_t bytes = record.encoded.size() + record.inputs.size() * sizeof(Hash);
   bool is_enough = false;
+  bool is_first_dropped = false;
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_bytes_ + bytes > most_bytes && state_ != State::serving) return;
-    waiting_bytes_ += bytes;
-    waiting_.push_back(std::move(record));
-    is_enough = waiting_bytes_ >= enough_bytes && waiting_bytes_ - bytes < enough_bytes;
+    if (waiting_bytes_ + bytes > most_bytes && waiting_bytes_ != 0) {
+      is_first_dropped = dropped_ == 0;
+      dropped_ += record.inputs.size();
+    } else {
+      waiting_bytes_ += bytes;
+      waiting_.push_back(std::move(record));
+      is_enough = waiting_bytes_ >= enough_bytes && waiting_bytes_ - bytes < enough_bytes;
+    }
   }
   if (is_enough) news_.notify_one();
+  if (is_first_dropped) {
+    warn_("results come faster than the disk takes them: some will not be in the journal " + path_ +
+          ", and their tasks run again next time");
+  }
 }
 
 void Journal::flush() {
@@ -45,46 +55,42 @@ void Journal::flush() {
 
 void Journal::write_on() {
   std::unique_lock lock(mutex_);
-  while (true) {
+  for (bool last = false; !last;) {
     const auto is_due = [this] {
       return stops_ || wanted_rounds_ > begun_rounds_ || (state_ == State::serving && waiting_bytes_ >= enough_bytes);
     };
     news_.wait_for(lock, flush_interval, is_due);
-    const bool last = stops_;
+    last = stops_;
     ++begun_rounds_;
     std::vector<Record> batch = std::exchange(waiting_, {});
     const std::size_t bytes = std::exchange(waiting_bytes_, 0);
     lock.unlock();
+    std::ranges::sort(batch, {}, [](const Record& record) { return std::pair(record.call, record.first); });
     const State state = write(batch);
     lock.lock();
-    state_ = state;
-    if (state == State::failing) {
-      batch.insert(batch.end(), std::move_iterator(waiting_.begin()), std::move_iterator(waiting_.end()));
-      waiting_ = std::move(batch);
-      waiting_bytes_ += bytes;
-    }
-    rounds_ = begun_rounds_;
-    written_.notify_all();
-    if (last) break;
+    finish_round(state, std::move(batch), bytes);
   }
-  if (!waiting_.empty()) {
-    warn_("the journal " + path_ + " lacks results that could not be written; their tasks run again next time");
+  const std::uint64_t left = std::accumulate(waiting_.begin(), waiting_.end(), dropped_,
+                                             [](auto sum, const Record& at) { return sum + at.inputs.size(); });
+  if (left != 0 && !owner_.is_lost()) {
+    warn_("the journal " + path_ + " lacks " + support::in_words(left, "result") +
+          " that could not be written; their tasks run again next time");
   }
 }
 
-/// @param batch what is left of it could not be written.
-Journal::State Journal::write(std::vector<Record>& batch) {
-  if (state_ == State::taken_over) return State::taken_over;
-  const auto now = std::chrono::steady_clock::now();
-  if (now - last_beat_ > Owner::between_beats) {
-    last_beat_ = now;
-    if (!owner_.beat()) {
-      warn_("another process has taken the journal " + path_ +
-            " over, because this one was silent for too long; results are not kept any more");
-      return State::taken_over;
-    }
+void Journal::finish_round(State state, std::vector<Record> batch, std::size_t bytes) {
+  state_ = state;
+  if (state == State::failing) {
+    batch.insert(batch.end(), std::move_iterator(waiting_.begin()), std::move_iterator(waiting_.end()));
+    waiting_ = std::move(batch);
+    waiting_bytes_ += bytes;
   }
-  if (batch.empty()) return state_;
+  rounds_ = begun_rounds_;
+  written_.notify_all();
+}
+
+Journal::State Journal::write(const std::vector<Record>& batch) {
+  if (batch.empty() || owner_.is_lost()) return state_;
   try {
     const std::lock_guard lock(database_mutex_);
     write_rows(batch);
@@ -95,15 +101,16 @@ Journal::State Journal::write(std::vector<Record>& batch) {
     }
     return State::failing;
   }
-  batch.clear();
   return State::serving;
 }
 
-void Journal::write_rows(std::vector<Record>& batch) {
-  std::ranges::sort(batch, {}, [](const Record& record) { return std::pair(record.call, record.first); });
+/// @param batch in the order of its tasks.
+void Journal::write_rows(const std::vector<Record>& batch) {
   Transaction whole(database_);
   Statement insert = database_.prepare(
-      "INSERT OR REPLACE INTO results(call, first, count, inputs, encoded) VALUES(?1, ?2, ?3, ?4, ?5)");
+      "INSERT INTO results(call, first, count, inputs, encoded, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+      " ON CONFLICT(call, first) DO UPDATE SET count = excluded.count, inputs = excluded.inputs,"
+      " encoded = excluded.encoded, sum = excluded.sum WHERE excluded.count >= count");
   for (auto at = batch.begin(); at != batch.end();) {
     Record joined{.call = at->call, .first = at->first, .inputs = at->inputs, .encoded = at->encoded};
     for (++at; at != batch.end() && at->call == joined.call && at->first == joined.first + joined.inputs.size() &&
@@ -122,6 +129,7 @@ void Journal::write_rows(std::vector<Record>& batch) {
         .bind(3, static_cast<std::int64_t>(joined.inputs.size()))
         .bind(4, as_bytes(joined.inputs))
         .bind(5, std::span<const std::byte>(joined.encoded))
+        .bind(6, std::int64_t{sum_of(joined.inputs, joined.encoded)})
         .run();
   }
   whole.commit();

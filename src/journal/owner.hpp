@@ -5,34 +5,51 @@
 // the owner lives, where it is one of its own, and watches the number otherwise.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 
 namespace rankpool::journal {
 
-/// The right to write a journal, until it is destroyed.
+/// The right to write a journal, until it is destroyed or lost.
 class Owner {
  public:
-  /// Between two beats, at most. An owner elsewhere that keeps silent for `silence` is taken for dead.
-  static constexpr std::chrono::seconds between_beats{3};
-  static constexpr std::chrono::seconds silence{15};
+  struct Patience {
+    std::chrono::milliseconds between_beats{3000};
+    /// An owner elsewhere that keeps silent for so long is taken for dead.
+    std::chrono::milliseconds silence{30'000};
+  };
 
-  /// Waits up to `silence`, where the last owner was on another machine.
-  /// @throws JournalError naming the living owner; std::system_error where the file can't be made.
-  explicit Owner(const std::string& journal);
+  /// Waits, as long as an owner may be silent, where the last one was on another machine.
+  /// @param on_loss called once, by a thread of its own, when another process has taken this one for dead.
+  /// @throws JournalError naming the living owner; std::system_error where the file can't be made or read.
+  Owner(const std::string& journal, std::function<void()> on_loss, Patience patience);
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;
   ~Owner();
 
-  /// Tells others that this process lives.
-  /// @returns false when another process has taken it for dead, and the journal over.
-  bool beat() noexcept;
+  [[nodiscard]] bool is_lost() const { return lost_; }
 
  private:
+  void take(const std::string& journal);
+  void beat_on();
+  void beat();
+
   std::string path_;
   std::string name_;
+  std::function<void()> on_loss_;
+  Patience patience_;
   std::uint64_t beats_ = 0;
+  std::atomic<bool> lost_ = false;
+  std::mutex mutex_;
+  std::condition_variable ends_;
+  bool ended_ = false;
+  std::thread beating_;
 };
 
 }  // namespace rankpool::journal

@@ -58,6 +58,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   options.chunksize = settings.chunksize;
   options.memory_limit = settings.memory_limit;
   options.log = settings.log;
+  options.seed = settings.seed;
   options.max_attempts = static_cast<std::uint32_t>(settings.max_attempts);
   options.schedule = settings.schedule;
   options.task_timeout = settings.task_timeout;

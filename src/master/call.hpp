@@ -62,9 +62,9 @@ struct Call {
   detail::ResultSink* sink = nullptr;         ///< null when the caller has left
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
   std::shared_ptr<PieceBuilder> builder;      ///< of such a call
-  std::shared_ptr<journal::CallLog> log;      ///< of a call with a journal; null otherwise
   std::optional<Deadline> deadline;           ///< of such a call
   std::thread::id reader;                     ///< of such a call: the thread that drew inputs last
+  std::shared_ptr<journal::CallLog> log;      ///< of a call with a journal; null otherwise
   std::exception_ptr failure;                 ///< of the call as a whole
   std::optional<std::uint64_t> total;         ///< where the input tells, or has ended
   std::uint64_t tasks = 0;                    ///< drawn

@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <memory_resource>
@@ -83,7 +84,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   detail::SharedReply perform(const detail::SharedRequest& request) override;
   void destroy(const detail::SharedHandle& object) override;
   void check_may_wait() const override { check_blocking(); }
-  [[nodiscard]] bool delivers_here() const noexcept override { return seat_.driving_here() == Driving::polling; }
+  [[nodiscard]] bool delivers_here() const noexcept override;
   [[nodiscard]] int processes() const override { return static_cast<int>(processes_); }
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }
@@ -227,6 +228,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left);
   void look_after_leaders();
   void warn(const std::string& text) const;
+  [[nodiscard]] std::function<void(const std::string&)> warning() const;
   void break_pool(const std::string& reason);
   void settle(Call& call, std::uint64_t first, std::uint64_t count);
   Call* call_of(host::LotId lot);
@@ -274,7 +276,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   Stall stall_;
   static constexpr std::chrono::nanoseconds between_looks_for_deadlocks = std::chrono::milliseconds(100);
   support::Interval deadlock_look_{between_looks_for_deadlocks};
-  journal::Journals journals_{[this](const std::string& text) { warn(text); }};
+  journal::Journals journals_{warning()};
   shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;
   Calls calls_{&nodes_};

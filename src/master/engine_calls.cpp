@@ -60,9 +60,10 @@ std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const 
 
 Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink,
                    std::shared_ptr<journal::CallLog> log) {
-  const host::CallId id = next_call_++;
+  const host::CallId id = log ? log->number() : next_call_++;
   Call call(&nodes_);  // among the calls only when nothing can throw any more
   call.image.id = id;
+  call.image.random_numbers = log ? log->random_numbers() : id;
   call.image.kernel = detail::address_of(spec.kernel);
   call.image.callable.assign(spec.callable.data(), spec.callable.data() + spec.callable.size());
   call.image.input_stride = spec.input_stride;

@@ -57,7 +57,8 @@ void Engine::inform(Call& call, scheduler::HostId host) {
                                                         .input_stride = image.input_stride,
                                                         .schedule = image.schedule,
                                                         .chunksize = image.chunksize,
-                                                        .task_timeout = image.task_timeout.count()});
+                                                        .task_timeout = image.task_timeout.count(),
+                                                        .random_numbers = image.random_numbers});
 }
 
 void Engine::send_lot(const host::Lot& lot, const Call& call, int peer) {

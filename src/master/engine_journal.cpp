@@ -8,10 +8,26 @@
 #include "task/exception_text.hpp"
 
 namespace rankpool::master {
+namespace {
+
+// The pool for which this thread gives results that were kept to the user's deserialization.
+thread_local const Engine* delivering_for = nullptr;
+
+}  // namespace
+
+bool Engine::delivers_here() const noexcept {
+  return delivering_for == this || seat_.driving_here() == Driving::polling;
+}
 
 std::shared_ptr<journal::CallLog> Engine::open_log(const detail::CallSpec& spec) {
   if (spec.journal.empty()) return nullptr;
   const detail::CodeAddress kernel = detail::address_of(spec.kernel);
+  host::CallId number = 0;
+  {
+    const Lock lock(seat_.mutex());
+    check_running();
+    number = next_call_++;
+  }
   return journals_.open_call(std::string(spec.journal),
                              {.key = std::string(spec.journal_key),
                               .what = std::string(spec.what),
@@ -19,7 +35,9 @@ std::shared_ptr<journal::CallLog> Engine::open_log(const detail::CallSpec& spec)
                               .function = kernel.offset,
                               .callable = journal::hash_of({spec.callable.data(), spec.callable.size()}),
                               .result_type = task::readable_type(*spec.kernel->result_type),
-                              .result_stride = spec.kernel->result_stride});
+                              .result_stride = spec.kernel->result_stride,
+                              .seed = options_.seed,
+                              .number = number});
 }
 
 /// What the journal has of tasks that are drawn and not yet handed out. Without the lock: it may take a while.
@@ -52,15 +70,21 @@ void Engine::add_missing_tasks(const Call& call, const BuiltPiece& built, const 
 }
 
 void Engine::deliver(Call& call, const LoggedPiece& logged) {
+  const Engine* const before = std::exchange(delivering_for, this);
   for (const journal::KeptResults& kept : logged.kept) {
     settle(call, kept.first, kept.count);
     give(call, kept.first, kept.count, kept.encoded);
   }
+  delivering_for = before;
 }
 
 void Engine::record(Call& call, std::uint64_t first, std::uint64_t count, detail::Bytes encoded) {
   const auto& [piece_first, piece] = *call.piece_of(first);
-  call.log->record(first, std::span(piece.inputs).subspan(first - piece_first, count), encoded);
+  try {
+    call.log->record(first, std::span(piece.inputs).subspan(first - piece_first, count), encoded);
+  } catch (...) {  // for want of memory
+    fail(call, std::current_exception());
+  }
 }
 
 }  // namespace rankpool::master

@@ -193,8 +193,12 @@ void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::
   warn(text.str());
 }
 
-void Engine::warn(const std::string& text) const {
-  if (options_.log != support::LogLevel::quiet) support::print_notice(options_.name, text);
+void Engine::warn(const std::string& text) const { warning()(text); }
+
+/// What warns, also when this is no more.
+std::function<void(const std::string&)> Engine::warning() const {
+  if (options_.log == support::LogLevel::quiet) return [](const std::string&) {};
+  return [name = options_.name](const std::string& text) { support::print_notice(name, text); };
 }
 
 // Its messages would be waited for without end, and what is sent to it might never leave.

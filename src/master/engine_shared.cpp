@@ -306,7 +306,7 @@ bool Engine::any_limited_task(scheduler::HostId host) const {
 bool Engine::every_thread_waits() const {
   const auto threads = support::threads_of_this_process();
   const std::ptrdiff_t others =
-      options_.foreign_threads + (background_.is_there() ? 1 : 0) + static_cast<std::ptrdiff_t>(journals_.count());
+      options_.foreign_threads + (background_.is_there() ? 1 : 0) + journal::Journal::threads();
   return threads && *threads <= std::ptrdiff_t{waiting_threads_} + others;
 }
 

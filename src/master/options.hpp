@@ -31,6 +31,7 @@ struct EngineOptions {
   std::optional<Seconds> task_timeout;  ///< of calls that don't say
   std::optional<Seconds> timeout;       ///< of calls that don't say
   support::LogLevel log = support::LogLevel::warning;
+  std::uint64_t seed = 0;          ///< of the tasks' random numbers
   std::vector<std::string> hosts;  ///< host name of each rank
   bool outlives_ranks = false;     ///< the launcher lets the job go on after a rank's death
   bool background = true;          ///< a thread of ours may drive when nobody waits

@@ -69,7 +69,7 @@ TaskRng& this_task::rng() {
   const task::TaskContext& context = task::require_task("rng");
   const std::uint64_t task = context.results->running_task();
   if (!current.numbers || current.task != task || current.call != context.call || current.attempt != context.attempt) {
-    current = {context.call, task, context.attempt, task_rng(context.workplace->seed, task, context.call)};
+    current = {context.call, task, context.attempt, task_rng(context.workplace->seed, task, context.random_numbers)};
   }
   return *current.numbers;
 }

@@ -21,7 +21,8 @@ struct Workplace {
 struct TaskContext {
   const detail::ResultWriter* results = nullptr;
   const Workplace* workplace = nullptr;
-  std::uint64_t call = 0;  ///< its number in the pool
+  std::uint64_t call = 0;            ///< its number in the pool
+  std::uint64_t random_numbers = 0;  ///< those of the call of this number
   std::uint32_t attempt = 1;
   const std::atomic<std::uint32_t>* stop = nullptr;  ///< not 0: nobody waits for the task any more; null: never
 };

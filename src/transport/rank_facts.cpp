@@ -12,8 +12,9 @@
 #include <system_error>
 
 #include <sched.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "support/machine.hpp"
 
 namespace rankpool::transport {
 namespace {
@@ -22,16 +23,6 @@ std::string host_name() {
   char name[HOST_NAME_MAX + 1] = {};
   if (::gethostname(name, sizeof name - 1) != 0) return "unknown";
   return name;
-}
-
-// The kernel's boot tells machines apart, even those with one name; the PID namespace tells containers on one machine
-// apart, whose processes cannot watch each other.
-std::string machine_id() {
-  std::string boot;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
-  struct stat space {};
-  if (::stat("/proc/self/ns/pid", &space) == 0) boot += "/" + std::to_string(space.st_ino);
-  return boot;
 }
 
 std::vector<std::uint64_t> allowed_cpus() {
@@ -87,7 +78,7 @@ std::uint32_t number_in(const char* variable) {
 RankFacts facts_of_this_process() {
   RankFacts facts;
   facts.host = host_name();
-  facts.machine = machine_id();
+  facts.machine = support::machine_id();
   facts.process = support::ProcessIdentity::of_this_process();
   facts.cpus = allowed_cpus();
   facts.cpus_online = cpus_offered();

@@ -62,7 +62,7 @@ struct Fields;
     }                                           \
   };
 RANKPOOL_WIRE(OpenCall, open_call, m.call, m.kernel.module, m.kernel.offset, m.kernel.name, m.callable, m.input_stride,
-              m.schedule, m.chunksize, m.task_timeout)
+              m.schedule, m.chunksize, m.task_timeout, m.random_numbers)
 RANKPOOL_WIRE(CloseCall, close_call, m.call)
 RANKPOOL_WIRE(StopCall, stop_call, m.call)
 RANKPOOL_WIRE(RunLot, run_lot, m.lot, m.call, m.first, m.count, m.attempt, m.executors, m.total, m.offsets, m.inputs)

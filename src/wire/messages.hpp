@@ -52,6 +52,7 @@ struct OpenCall {
   Schedule schedule = Schedule::automatic;
   std::uint64_t chunksize = 0;
   std::int64_t task_timeout = 0;  ///< nanoseconds one task may take; 0: no limit
+  std::uint64_t random_numbers = 0;
 };
 
 struct CloseCall {

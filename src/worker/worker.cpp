@@ -269,6 +269,7 @@ class Worker {
     call.schedule = order.schedule;
     call.chunksize = order.chunksize;
     call.task_timeout = std::chrono::nanoseconds(order.task_timeout);
+    call.random_numbers = order.random_numbers;
     host_.open_call(call);
     backoff_.expect_reply();
   }

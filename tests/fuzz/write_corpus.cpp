@@ -68,7 +68,7 @@ void write_orders(const Corpus& corpus) {
   const Input inputs = bytes_of("0123456789abcdef0123456789abcdef");
   const std::array<std::uint64_t, 5> offsets{7, 7, 9, 20, 39};
   const auto call = [&](std::uint64_t id, std::uint64_t stride) {
-    return wire::OpenCall{id, {0xfeed, 0x1234, {"libsim.so"}}, state, stride, Schedule::guided, 50, 1'500'000'000};
+    return wire::OpenCall{id, {0xfeed, 0x1234, {"libsim.so"}}, state, stride, Schedule::guided, 50, 1'500'000'000, id};
   };
   const auto fixed = wire::OpenCall(call(1, 8));
   const auto varying = wire::OpenCall(call(2, detail::variable_stride));

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "pool/gate.hpp"
 #include "pool/proc.hpp"
 
 namespace {
@@ -158,10 +159,12 @@ TEST(ShutdownLast, that_cancels_a_map_of_unknown_length_says_so) {
 TEST(TerminateLast, does_not_wait_for_a_callback_of_another_thread) {
   std::atomic<bool> in_callback = false;
   std::atomic<bool> leave = false;
-  pool().submit(square, 2).then([&](int) {
+  Gate gate;  // or the callback might be this thread's
+  gate.call(pool(), 2).then([&](int) {
     in_callback = true;
     while (!leave) std::this_thread::sleep_for(1ms);
   });
+  gate.open();
   while (!in_callback) std::this_thread::sleep_for(1ms);
   pool().terminate();
   leave = true;

@@ -145,10 +145,51 @@ TEST(Journal, refuses_other_inputs_other_functions_and_other_values) {
 TEST(Journal, leaves_each_task_its_own_random_numbers) {
   const ScratchJournal journal;
   const auto first = [](int) { return rankpool::this_task::rng()(); };
+  const auto undisturbed = [first, &journal](const std::string& key) {
+    return pool().map(first, numbers(40), journal.key(key));
+  };
   const auto some = pool().map(first, numbers(20), journal.key("sweep"));
+  static_cast<void>(pool().map(first, numbers(3)));
   const auto all = pool().map(first, numbers(40), journal.key("sweep"));
   EXPECT_EQ(std::vector(all.begin(), all.begin() + 20), some);
-  EXPECT_EQ((std::set<std::uint64_t>(all.begin(), all.end()).size()), 40U);
+  // Those of the call that was made first, whichever number it has now.
+  std::uint64_t call = 1;
+  while (rankpool::task_rng(0, 0, call)() != some[0]) ASSERT_LT(++call, 1000U);
+  for (std::uint64_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], rankpool::task_rng(0, i, call)());
+  EXPECT_NE(undisturbed("another sweep"), all);
+}
+
+TEST(Journal, is_the_same_file_by_any_of_its_names_and_for_several_calls) {
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(folder);
+  const auto add = [](int i) { return i + 1; };
+  const auto subtract = [](int i) { return i - 1; };
+  EXPECT_EQ(pool().map(add, {1}, {.journal = "named"}), std::vector{2});
+  EXPECT_EQ(pool().map(subtract, {1}, {.journal = "./named"}), std::vector{0});
+  std::filesystem::current_path("/");
+  const std::string whole = folder + "/named";
+  EXPECT_EQ(pool().map(add, {5}, {.journal = whole, .journal_key = "third"}), std::vector{6});
+  std::filesystem::create_symlink(whole, folder + "/linked");
+  EXPECT_EQ(pool().map(add, {5}, {.journal = folder + "/linked", .journal_key = "third"}), std::vector{6});
+  std::filesystem::current_path(before);
+}
+
+TEST(Journal, refuses_a_key_without_a_journal_and_one_that_looks_like_a_number) {
+  const ScratchJournal journal;
+  EXPECT_THROW(pool().map(square, numbers(2), {.journal_key = "sweep"}), std::invalid_argument);
+  EXPECT_THROW(pool().map(square, numbers(2), journal.key("#1")), std::invalid_argument);
+}
+
+TEST(Journal, of_several_pools_goes_on_with_the_number_of_the_call) {
+  static int runs = 0;
+  const std::string path = folder + "/of several pools";
+  const auto add = [](int i) { return i + 1; };
+  const auto subtract = [](int i) { return i - 1; };
+  if (++runs == 1) {
+    EXPECT_EQ(pool().map(add, {1}, {.journal = path}), std::vector{2});
+  } else {
+    EXPECT_EQ(pool().map(subtract, {1}, {.journal = path}), std::vector{0});
+  }
 }
 
 }  // namespace
@@ -156,7 +197,9 @@ TEST(Journal, leaves_each_task_its_own_random_numbers) {
 int main(int argc, char** argv) {
   char name[] = "/tmp/journals-of-a-test-XXXXXX";
   folder = mkdtemp(name);
-  const int status = run_cases(argc, argv);
+  int status = run_cases(argc, argv, "-Journal.of_*");
+  // Calls are counted in the process, not in the pool.
+  for (int run = 0; run < 2; ++run) status |= run_cases(argc, argv, "Journal.of_*");
   std::filesystem::remove_all(folder);
   return status;
 }

@@ -94,7 +94,7 @@ TEST(TaskRng, is_taken_by_the_standard_distributions) {
 std::uint64_t first_number(std::uint64_t seed, std::uint64_t call, std::uint64_t index) {
   test::HeapResults results(index);
   const task::Workplace workplace{.seed = seed};
-  const task::TaskContext context{.results = &results, .workplace = &workplace, .call = call};
+  const task::TaskContext context{.results = &results, .workplace = &workplace, .call = call, .random_numbers = call};
   const task::CurrentTask current(context);
   return this_task::rng()();
 }
@@ -109,7 +109,7 @@ TEST(TaskRng, of_the_running_task_begins_anew_with_each_task) {
 TEST(TaskRng, of_the_running_task_goes_on_within_it) {
   test::HeapResults results(0);
   const task::Workplace workplace{.seed = 1};
-  const task::TaskContext context{.results = &results, .workplace = &workplace, .call = 1};
+  const task::TaskContext context{.results = &results, .workplace = &workplace, .call = 1, .random_numbers = 1};
   const task::CurrentTask current(context);
   task::forget_random_numbers();
   const auto expected = numbers(task_rng(1, 0), 3);

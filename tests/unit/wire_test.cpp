@@ -53,7 +53,7 @@ struct Samples {
   Buffer inputs = bytes_of({9, 8, 7, 6, 5, 4});
   std::array<std::uint64_t, 4> offsets{100, 102, 102, 106};
 
-  OpenCall open{7, {0xfeed, 0x1234, {"libsim.so"}}, state, 16, Schedule::guided, 50, 1'500'000'000};
+  OpenCall open{7, {0xfeed, 0x1234, {"libsim.so"}}, state, 16, Schedule::guided, 50, 1'500'000'000, 6};
   RunLot fixed{3, 7, 1000, 2, 1, 64, 5000, {}, inputs};
   RunLot variable{4, 7, 10, 3, 2, 64, 5000, Offsets(std::span<const std::uint64_t>(offsets)), inputs};
   Results results{3, 1000, 2, -1, inputs};
@@ -126,6 +126,7 @@ TEST(Wire, a_call_arrives_as_it_was_sent) {
   EXPECT_EQ(call.schedule, Schedule::guided);
   EXPECT_EQ(call.chunksize, 50U);
   EXPECT_EQ(call.task_timeout, 1'500'000'000);
+  EXPECT_EQ(call.random_numbers, 6U);
   EXPECT_EQ(decoded<CloseCall>(encoded(CloseCall{9})).call, 9U);
   EXPECT_EQ(decoded<StopCall>(encoded(StopCall{8})).call, 8U);
 }

@@ -69,6 +69,12 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
     throw std::invalid_argument("max_attempts must be below 2^32, not " + std::to_string(attempts));
   }
   if (attempts != 0) spec.max_attempts = static_cast<std::uint32_t>(attempts);
+  if (options.journal_key.starts_with('#')) {
+    throw std::invalid_argument("journal_key must not begin with #, as " + options.journal_key + " does");
+  }
+  if (!options.journal_key.empty() && options.journal.empty()) {
+    throw std::invalid_argument("journal_key " + options.journal_key + " needs a journal");
+  }
   spec.journal = options.journal;
   spec.journal_key = options.journal_key;
   spec.schedule = options.schedule;
