@@ -149,7 +149,7 @@ struct MapOptions {
   /// many calls, also of several pools, but only one running program's. It is the master's: a relative name is one in
   /// its working directory. Python: none.
   /// @throws JournalError when the file is none of rankpool's, is in use, or has results of other inputs, of another
-  /// function, of another seed, or of another type; std::system_error where it can't be made.
+  /// function, of another seed, or of another type, or can't be made.
   std::string journal = {};
   /// The call's name in the journal, up to the user; must not begin with #. When empty, calls are told apart by their
   /// order: the third call with this journal goes on with its third call. Give one where threads make calls beside each

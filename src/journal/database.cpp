@@ -1,6 +1,5 @@
 #include "journal/database.hpp"
 
-#include <limits>
 #include <utility>
 
 #include <sqlite3.h>

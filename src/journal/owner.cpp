@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <optional>
 #include <sstream>
 #include <system_error>
@@ -41,8 +40,6 @@ std::string name_of_this_process() {
 struct Note {
   std::string name;  ///< as name_of_this_process(); of one that is being written, or was not finished, maybe a part
   std::string beats;
-
-  friend bool operator==(const Note&, const Note&) = default;
 
   [[nodiscard]] std::string owner() const {
     std::istringstream fields(name);
@@ -165,6 +162,7 @@ void Owner::beat_on() {
     }
     if (!lost_) continue;
     on_loss_();
+    ends_.wait(lock, [this] { return ended_; });  // Journal::threads() counts this one
     return;
   }
 }

@@ -271,18 +271,22 @@ TEST(SharedEnd, does_not_come_to_an_executor_that_uses_an_object_as_often_as_the
 
 TEST(SharedEnd, of_the_task_that_left_a_lock_is_early_enough_to_give_it_back) {
   const Lock lock = pool().lock();
-  const Value<int> begun = pool().value(0);
+  const Value<bool> is_held = pool().value(false);
+  const Value<bool> goes_on = pool().value(false);
   const auto leave_locked = [=](int i) {
-    begun.fetch_add(1);
-    if (i == 0) lock.lock();
-    std::this_thread::sleep_for(i == 0 ? 100ms : 1s);
+    if (i == 0) {
+      lock.lock();
+      is_held.set(true);
+    } else {
+      while (!goes_on.get()) std::this_thread::sleep_for(1ms);
+    }
   };
   auto tasks = pool().map_async(leave_locked, numbers(2), {.chunksize = 2});
-  while (begun.get() == 0) std::this_thread::sleep_for(1ms);
-  std::this_thread::sleep_for(50ms);
-  EXPECT_TRUE(lock.try_lock_for(700ms));
+  while (!is_held.get()) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(lock.try_lock_for(20s));
   EXPECT_TRUE(lock.owner_died());
   lock.unlock();
+  goes_on.set(true);
   tasks.get();
 }
 
