@@ -263,7 +263,8 @@ class RANKPOOL_API BinaryMismatch : public detail::PoolError {
 
 /// Waiting for a shared object would never end: this task or thread holds the lock itself, locks' holders wait for each
 /// other in a ring, or all tasks and all threads of the master wait, none of them for a limited time. what() says who
-/// waits for what and who holds it. A lock() that throws it does not hold. Python: none; there all hang.
+/// waits for what and who holds it; "lock 3" is the third shared object that the pool has made. A lock() that throws it
+/// does not hold. Python: none; there all hang.
 class RANKPOOL_API Deadlock : public detail::PoolError {
  public:
   using PoolError::PoolError;

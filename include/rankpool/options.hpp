@@ -124,10 +124,11 @@ struct PoolOptions {
   /// Seed of this_task::rng(). The same seed gives the same numbers, whatever runs the tasks; 0: as RANKPOOL_SEED has
   /// it, or 0 itself, so that a program gives the same results each time it is run. Python: none.
   Count seed = {};
-  /// Time one task may take, in seconds; above 0; not given: no limit. A task that takes longer ends in TaskTimeout:
-  /// its executor is killed and replaced, never before the time has passed and as a rule at most a quarter of it or 0.1
-  /// s after, whichever is less. It is not tried again, and no other task is harmed. The initializer has no limit, nor
-  /// has a task with RANKPOOL_INLINE=1, which runs in the master's own process.
+  /// Time one task may take, in seconds, waiting for shared objects included; above 0; not given: no limit. A task that
+  /// takes longer ends in TaskTimeout: its executor is killed and replaced, never before the time has passed and as a
+  /// rule at most a quarter of it or 0.1 s after, whichever is less. It is not tried again, and no other task is
+  /// harmed. The initializer has no limit, nor has a task with RANKPOOL_INLINE=1, which runs in the master's own
+  /// process.
   std::optional<Seconds> task_timeout = {};
   /// Threads a task may use (OpenMP, OpenBLAS, MKL); 0: 1. There are fewer executors accordingly.
   Count threads_per_task = {};

@@ -123,6 +123,7 @@ SharedReply ExecutorObjects::perform(const SharedRequest& asked) {
   holdings_.reserve();
   SharedRequest request = asked;
   request.task = task == task::TaskNumber{} ? 0 : task.index + 1;
+  if (task::current_task() != nullptr) request.rank = task::current_task()->workplace->rank;
   shared::Space* here = space();
   SharedReply reply;
   try {

@@ -33,6 +33,7 @@ task::DeathReport SharedHost::report_of_dead(std::uint32_t slot) {
                            .pid = executors_[slot].pid != 0 ? executors_[slot].pid : executor.pid.load(),
                            .wait_status = executor.wait_status.load(),
                            .time_limit = exceeded_limit(slot),
+                           .is_ours = executors_[slot].sense == Sense::astray,
                            .stderr_tail = last_words.errors.written_at(channel_.progress(slot)),
                            .stack = {}};
   if (!WIFSIGNALED(report.wait_status)) return report;

@@ -13,6 +13,13 @@ constexpr std::size_t most_described = 8;
 
 }  // namespace
 
+bool DeadlockWatch::is_due(Clock::time_point now) {
+  if (now < due_) return false;
+  pause_ = std::min(pause_ + pause_ / 4, longest_pause);
+  due_ = now + pause_;
+  return true;
+}
+
 std::vector<DeadlockWatch::Wait> DeadlockWatch::look(const std::vector<Wait>& waits,
                                                      std::optional<std::uint64_t> idle_since) {
   const auto idle_before = std::exchange(idle_since_, idle_since);
@@ -24,7 +31,10 @@ std::vector<DeadlockWatch::Wait> DeadlockWatch::look(const std::vector<Wait>& wa
   };
   const bool all_did = std::ranges::all_of(in_vain, waited_before);
   before_ = idle_since ? waits : in_vain;
-  return all_did ? in_vain : std::vector<Wait>();
+  if (!all_did || in_vain.empty()) return {};
+  due_ += shortest_pause - pause_;
+  pause_ = shortest_pause;
+  return in_vain;
 }
 
 /// Each waits for one thing, and that has one holder: whoever comes back to itself by these steps is in a ring.

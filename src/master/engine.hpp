@@ -264,6 +264,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   SharedObjects objects_;
   std::uint32_t waits_ = 0;            ///< of threads of the master for shared objects
   std::uint32_t waiting_threads_ = 0;  ///< that wait for the pool, as long as it takes
+  bool driver_is_counted_ = false;     ///< among them
   std::uint32_t callbacks_ = 0;        ///< that run now
   std::uint64_t deeds_ = 0;            ///< grows with all that may lead to somebody's going on
   DeadlockWatch deadlocks_;
@@ -274,8 +275,6 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
     bool told = false;
   };
   Stall stall_;
-  static constexpr std::chrono::nanoseconds between_looks_for_deadlocks = std::chrono::milliseconds(100);
-  support::Interval deadlock_look_{between_looks_for_deadlocks};
   journal::Journals journals_{warning()};
   shared::Holdings<task::TaskNumber> held_inline_;  ///< by tasks that run in the master
   support::NodeRecycler nodes_;

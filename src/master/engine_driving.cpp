@@ -52,11 +52,13 @@ bool Engine::await(const detail::Condition& condition, detail::Deadline deadline
 bool Engine::drive_until(Lock& lock, const detail::Condition& condition, std::optional<Deadline> deadline) {
   const auto is_late = [&deadline] { return deadline && Clock::now() >= *deadline; };
   ++deeds_;  // who waits anew may have done anything before
-  const CountedWait counted(*this, !deadline && !background_.is_this_thread());
+  const bool as_long_as_it_takes = !deadline;
+  const CountedWait counted(*this, as_long_as_it_takes && !background_.is_this_thread());
   bool holds = condition();
   for (bool late = false; !holds && !late; holds = condition()) {
     if (!seat_.is_taken()) {
       const Seat::Turn turn(seat_);
+      driver_is_counted_ = as_long_as_it_takes;
       do {
         late = is_late();
         step(lock, deadline);
@@ -140,7 +142,8 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   if (deadline) time = std::max<std::chrono::nanoseconds>(0ns, *deadline - Clock::now());
   // A message of another node wakes nobody: look again soon.
   const auto pause = transport_ ? pause_between_looks() : std::chrono::nanoseconds::max();
-  if (waits_ != 0) time = std::min(time, between_looks_for_deadlocks);  // nobody rings for them
+  // Nobody rings for them.
+  if (waits_ != 0 || !deadlocks_.is_at_rest()) time = std::min<std::chrono::nanoseconds>(time, deadlocks_.pause());
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
   if (pause == 0ns) return std::this_thread::yield();
   local_->wait(std::min(time, pause));

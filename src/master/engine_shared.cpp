@@ -205,7 +205,9 @@ bool Engine::nobody_comes() const {
 
 /// Waits beside who drives, or in a task that who drives runs.
 void Engine::sleep_beside(Lock& lock, const Operation& operation, std::uint32_t seen) {
-  const CountedWait counted(*this, !operation.deadline() && !runs_inline_here());
+  // A task that runs inline keeps who drives from looking at its own deadline.
+  const bool is_counted = runs_inline_here() && driver_is_counted_;
+  const CountedWait counted(*this, !operation.deadline() && !is_counted);
   look_for_deadlocks();
   seat_.wake_satisfied();
   lock.unlock();
@@ -227,7 +229,7 @@ void Engine::send_answer(scheduler::HostId host, std::uint32_t slot, std::uint64
 
 // Who waits in vain is told so, and who holds what it waits for.
 void Engine::look_for_deadlocks() {
-  if (!objects_.any_to_wait_for() || !deadlock_look_.is_over()) return;
+  if (!objects_.any_to_wait_for() || !deadlocks_.is_due()) return;
   const std::vector<DeadlockWatch::Wait> waits = objects_.waits();
   const bool no_task = no_task_goes_on(waits);
   const bool nobody = no_task && every_thread_waits();
@@ -235,8 +237,10 @@ void Engine::look_for_deadlocks() {
       deadlocks_.look(waits, nobody ? std::optional(deeds_) : std::nullopt);
   if (no_task && !nobody) remind_of(waits);
   if (in_vain.empty()) return;
-  std::string why = DeadlockWatch::describe(in_vain, [this](const auto& wait) { return name_of(wait); });
-  if (nobody) why += what_cannot_begin(waits);
+  std::string why = "this would wait for ever: " +
+                    DeadlockWatch::describe(in_vain, [this](const auto& wait) { return name_of(wait); });
+  why += nobody ? what_cannot_begin(waits) + "; nobody is left who could let them go on"
+                : "; lock in the same order everywhere, or with std::scoped_lock(a, b)";
   objects_.refuse(in_vain, why);
   seat_.wake_satisfied();
 }
@@ -313,9 +317,10 @@ bool Engine::every_thread_waits() const {
 std::string Engine::name_of(const DeadlockWatch::Wait& wait) const {
   const auto executor = objects_.executor_of(wait.who);
   if (!executor) return "a thread of the master";
-  const int leader = leader_of(executor->first);
-  const std::string place = "slot " + std::to_string(executor->second) + " of " + host_name(leader);
-  return wait.task == 0 ? "the executor in " + place : "task " + std::to_string(wait.task - 1) + " in " + place;
+  const std::string who = wait.task == 0 ? "an executor" : "task " + std::to_string(wait.task - 1);
+  const std::string rank = wait.rank < 0 ? "" : "rank " + std::to_string(wait.rank) + ", ";
+  return who + " (" + rank + "host " + host_name(leader_of(executor->first)) + ", slot " +
+         std::to_string(executor->second) + ")";
 }
 
 }  // namespace rankpool::master

@@ -72,6 +72,7 @@ class Engine::RemoteReports {
                        .pid = m.pid,
                        .wait_status = m.wait_status,
                        .time_limit = std::chrono::nanoseconds(m.time_limit),
+                       .is_ours = m.is_ours,
                        .stderr_tail = m.stderr_tail,
                        .stack = std::move(stack)});
   }

@@ -216,6 +216,7 @@ std::vector<DeadlockWatch::Wait> SharedObjects::waits() {
     if (!waiting || waiting->ticket < object.state().admitted_below[waiting->group]) continue;
     all.push_back({.who = id,
                    .task = participant.task.load(std::memory_order_relaxed),
+                   .rank = participant.rank.load(std::memory_order_relaxed),
                    .place = place,
                    .ticket = waiting->ticket,
                    .object = name_of(made->second.kind) + " " + std::to_string(made->second.id & ~SharedHandle::mark),

@@ -18,7 +18,7 @@ constexpr std::int64_t for_ever = -1;
 
 struct RequestHead {
   SharedVerb verb{};
-  std::uint32_t reserved = 0;
+  std::int32_t rank = -1;
   detail::SharedHandle object;
   detail::SharedHandle lock;
   std::array<std::uint64_t, 2> words{};
@@ -53,6 +53,7 @@ std::optional<Head> head_of(Bytes bytes) {
 
 std::vector<std::byte> encode(const SharedRequest& request) {
   RequestHead head{.verb = request.verb,
+                   .rank = request.rank,
                    .object = request.object,
                    .lock = request.lock,
                    .words = request.words,
@@ -76,6 +77,7 @@ std::optional<SharedRequest> decode_request(Bytes bytes) {
                         .words = head->words,
                         .payload = bytes.subspan(sizeof(RequestHead)),
                         .task = head->task,
+                        .rank = head->rank,
                         .deadline = std::nullopt};
   if (head->nanoseconds >= 0) {
     constexpr std::chrono::nanoseconds longest = std::chrono::hours(24 * 365);  // for the clock's sake

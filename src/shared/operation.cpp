@@ -43,6 +43,7 @@ Operation::Next Operation::await(Object& object) {
   awaited_ = &object;
   Participant& mine = space_.participant(me_);
   mine.task.store(request_.task, std::memory_order_relaxed);
+  mine.rank.store(request_.rank, std::memory_order_relaxed);
   mine.for_ever.store(deadline_ ? 0 : 1, std::memory_order_release);
   if (stage_ == Stage::first) stage_ = Stage::waits;
   return Next::wait;

@@ -25,6 +25,8 @@ struct alignas(64) Participant {
   std::atomic<std::uint64_t> ticket{0};
   /// 1 + index of the task that waits; 0: none, a thread of the master.
   std::atomic<std::uint64_t> task{0};
+  /// That the one who waits belongs to, where it is an executor.
+  std::atomic<std::int32_t> rank{-1};
   /// 1: it waits as long as it takes.
   std::atomic<std::uint32_t> for_ever{0};
   std::atomic<std::uint32_t> rings{0};

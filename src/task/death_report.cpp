@@ -80,7 +80,9 @@ const char* advice_for(int wait_status) {
 
 std::string advice_text(const DeathReport& report) {
   constexpr const char* known = "describe() tells where";
-  const char* advice = advice_for(report.wait_status);
+  const char* advice = report.is_ours ? "the pool killed it, for a task in it wrote to memory that is not its own; "
+                                        "RANKPOOL_INLINE=1 and valgrind show where"
+                                      : advice_for(report.wait_status);
   if (WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGSEGV && report.stack.size() >= deep_stack) {
     advice = "its calls were nested so deeply that its stack may have overflowed (ulimit -s gives it more)";
   }

@@ -20,6 +20,7 @@ struct DeathReport {
   int pid = 0;
   int wait_status = 0;                          ///< as waitpid() gives it
   std::chrono::nanoseconds time_limit{0};       ///< of the task, which ran longer and was killed for it; 0: not so
+  bool is_ours = false;                         ///< the pool killed it, for a task in it had scribbled on shared memory
   std::uint64_t memory_limit = 0;               ///< bytes the executor might allocate, as the master knows; 0: no limit
   std::string stderr_tail = {};                 ///< the last lines that the task wrote
   std::vector<detail::CodeAddress> stack = {};  ///< of its crash, the innermost frame first; empty: not known

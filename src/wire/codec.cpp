@@ -71,7 +71,7 @@ RANKPOOL_WIRE(Stop, stop, m.mode)
 RANKPOOL_WIRE(Answer, answer, m.slot, m.number, m.bytes)
 RANKPOOL_WIRE(Results, results, m.lot, m.first, m.count, m.nanoseconds, m.encoded)
 RANKPOOL_WIRE(TaskFailed, task_failed, m.lot, m.task, m.nanoseconds, m.rank, m.slot, m.image)
-RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit,
+RANKPOOL_WIRE(TaskDied, task_died, m.lot, m.task, m.rank, m.host, m.slot, m.pid, m.wait_status, m.time_limit, m.is_ours,
               m.stderr_tail, m.stack)
 RANKPOOL_WIRE(TasksReturned, tasks_returned, m.lot, m.first, m.count)
 RANKPOOL_WIRE(Retracted, retracted, m.lot)

@@ -119,6 +119,7 @@ struct TaskDied {
   std::int32_t pid = 0;
   std::int32_t wait_status = 0;
   std::int64_t time_limit = 0;   ///< nanoseconds the task had and exceeded; 0: it was not killed for that
+  bool is_ours = false;          ///< the pool killed it
   std::string stderr_tail = {};  ///< at most most_tail_bytes
   Bytes stack = {};              ///< detail::CodeAddress after detail::CodeAddress, at most most_stack_frames
 

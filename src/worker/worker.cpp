@@ -63,6 +63,7 @@ class Reporter final : public host::HostListener {
                         .pid = report.pid,
                         .wait_status = report.wait_status,
                         .time_limit = report.time_limit.count(),
+                        .is_ours = report.is_ours,
                         .stderr_tail = report.stderr_tail,
                         .stack = std::as_bytes(std::span(report.stack))});
     lots_.account(lot, 1);

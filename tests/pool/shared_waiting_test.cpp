@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <mutex>
 #include <ranges>
 #include <set>
@@ -130,6 +131,7 @@ TEST(SharedWaiting, philosophers_without_it_learn_who_holds_what) {
     ++deadlocks;
     const std::string text = text_of_thrown<Deadlock>([&] { std::rethrow_exception(outcome.exception()); });
     EXPECT_TRUE(contains(text, "task ")) << text;
+    EXPECT_TRUE(contains(text, " (rank ")) << text;
     EXPECT_TRUE(contains(text, "waits for lock ")) << text;
     EXPECT_TRUE(contains(text, "held by task ")) << text;
   }
@@ -153,6 +155,7 @@ TEST(SharedWaiting, a_task_and_the_master_that_wait_for_each_other_are_told) {
   });
   has_it.wait();
   const std::string text = text_of_thrown<Deadlock>([&] { its.lock(); });
+  EXPECT_TRUE(contains(text, "this would wait for ever: ")) << text;
   EXPECT_TRUE(contains(text, "a thread of the master waits for lock")) << text;
   EXPECT_THROW(std::move(task).get(), Deadlock);
   EXPECT_TRUE(its.try_lock_for(10s));
@@ -166,6 +169,28 @@ TEST(SharedWaiting, of_all_for_what_nobody_will_do_is_told_to_each) {
   const Event event = pool().event();
   EXPECT_THROW(event.wait(), Deadlock);
   EXPECT_EQ(pool().apply(square, 3), 9);
+}
+
+TEST(SharedWaiting, of_more_for_what_nobody_will_do_than_can_begin_is_told_to_all_soon) {
+  constexpr int tasks = 400;
+  const Event event = pool().event();
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcomes = pool().map_outcomes([event](int) { event.wait(); }, std::views::iota(0, tasks));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  for (const auto& outcome : outcomes) ASSERT_TRUE(is_a<Deadlock>(outcome.exception()));
+  EXPECT_LT(took.count(),
+            8.0);  // at least 10 s, were each turn of those that can begin to wait for two looks 0.1 s apart
+}
+
+TEST(SharedWaiting, of_one_that_runs_inline_in_a_call_of_limited_time_is_told) {
+  if (std::getenv("RANKPOOL_INLINE") == nullptr) GTEST_SKIP() << "skipped: needs RANKPOOL_INLINE=1";
+  const Event event = pool().event();
+  auto task = pool().submit([event] { event.wait(); });
+  EXPECT_THROW(task.get(10s), Deadlock);
+  const std::string text = text_of_thrown<Deadlock>([&] {
+    pool().map([event](int) { event.wait(); }, {1, 2}, {.timeout = 10s});
+  });
+  EXPECT_TRUE(contains(text, "one task runs at a time")) << text;
 }
 
 TEST(SharedWaiting, beyond_the_limit_of_executors_is_told_with_the_limit) {

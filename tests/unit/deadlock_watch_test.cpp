@@ -1,6 +1,7 @@
 // Who waits in vain is found, at the second look, and nobody else.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,6 +34,32 @@ TEST(DeadlockWatch, finds_those_in_a_ring_and_not_those_who_wait_for_it) {
   const Waits all{waits(1, 2), waits(2, 3), waits(3, 1), waits(4, 1)};
   EXPECT_EQ(found(watch, all), Ids());
   EXPECT_EQ(found(watch, all), (Ids{1, 2, 3}));
+}
+
+TEST(DeadlockWatch, looks_again_soon_where_it_has_found_some_and_ever_later_where_it_finds_none) {
+  using namespace std::chrono_literals;
+  DeadlockWatch watch;
+  const Waits ring{waits(1, 2), waits(2, 1)};
+  DeadlockWatch::Clock::time_point now{1h};
+  ASSERT_TRUE(watch.is_due(now));
+  watch.look(ring, {});
+  EXPECT_FALSE(watch.is_due(now + 99ms));
+  EXPECT_TRUE(watch.is_at_rest());
+  ASSERT_TRUE(watch.is_due(now += 100ms));
+  ASSERT_FALSE(watch.look(ring, {}).empty());
+  EXPECT_FALSE(watch.is_at_rest());
+  EXPECT_EQ(watch.pause(), 2ms);
+  EXPECT_FALSE(watch.is_due(now + 1ms));
+  auto last = 0ms - 0ns;
+  const auto since = now;
+  for (auto pause = watch.pause(); !watch.is_at_rest(); pause = watch.pause()) {
+    EXPECT_GT(pause, last);
+    last = pause;
+    ASSERT_TRUE(watch.is_due(now += pause));
+    EXPECT_TRUE(watch.look({}, {}).empty());
+  }
+  EXPECT_GT(now - since, 200ms);
+  EXPECT_EQ(watch.pause(), 100ms);
 }
 
 TEST(DeadlockWatch, finds_nobody_while_a_holder_goes_on) {

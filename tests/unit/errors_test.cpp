@@ -183,6 +183,21 @@ TEST(DeathReport, tells_the_memory_limit_where_there_was_one) {
   EXPECT_TRUE(contains(text(), "; the executor had a memory_limit of 67108864 bytes")) << text();
 }
 
+TEST(DeathReport, blames_no_lack_of_memory_where_the_pool_itself_has_killed_the_executor) {
+  DeathReport report{1, "node02", 4, 777, SIGKILL};
+  const auto text = [&report] {
+    try {
+      std::rethrow_exception(rankpool::task::worker_lost(report, 12, 1, 1));
+    } catch (const WorkerLost& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_TRUE(contains(text(), "for lack of memory")) << text();
+  report.is_ours = true;
+  EXPECT_TRUE(contains(text(), "the pool killed it, for a task in it wrote to memory that is not its own")) << text();
+  EXPECT_FALSE(contains(text(), "for lack of memory")) << text();
+}
+
 TEST(DeathReport, of_a_task_that_took_too_long_ends_with_its_last_lines) {
   DeathReport report{1, "node02", 4, 777, SIGKILL, std::chrono::seconds(2)};
   report.stderr_tail = "reading row 1\nreading row 2";

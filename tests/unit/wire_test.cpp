@@ -59,7 +59,7 @@ struct Samples {
   Results results{3, 1000, 2, -1, inputs};
   TaskFailed failed{3, 1001, 12345, 2, 5, state};
   std::array<CodeAddress, 2> stack{{{0xfeed, 0x1234, {"libsim.so"}}, {0, 0x10, {}}}};
-  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139, 250, "line 1\nline 2", std::as_bytes(std::span(stack))};
+  TaskDied died{3, 1001, 2, "n17", 5, 4711, 139, 250, true, "line 1\nline 2", std::as_bytes(std::span(stack))};
 
   /// Every message once, with its payloads.
   [[nodiscard]] std::vector<Buffer> to_leader() const {
@@ -194,6 +194,7 @@ TEST(Wire, reports_arrive_as_they_were_sent) {
   EXPECT_EQ(died.pid, 4711);
   EXPECT_EQ(died.wait_status, 139);
   EXPECT_EQ(died.time_limit, 250);
+  EXPECT_TRUE(died.is_ours);
   EXPECT_EQ(died.stderr_tail, "line 1\nline 2");
   EXPECT_TRUE(same(died.stack, std::as_bytes(std::span(samples.stack))));
 

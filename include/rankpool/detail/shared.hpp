@@ -96,6 +96,7 @@ struct SharedRequest {
   std::array<std::uint64_t, 2> words{};
   Bytes payload = {};
   std::uint64_t task = 0;                                              ///< 1 + index of the one that asks; 0: none does
+  std::int32_t rank = -1;                                              ///< that its executor belongs to
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  ///< empty: none
 };
 
