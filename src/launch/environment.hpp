@@ -18,6 +18,7 @@ using support::LogLevel;
 struct Settings {
   std::optional<std::uint64_t> channel_mb;           ///< RANKPOOL_CHANNEL_MB
   std::optional<std::uint64_t> chunksize;            ///< RANKPOOL_CHUNKSIZE
+  std::optional<Seconds> grace;                      ///< RANKPOOL_GRACE
   std::optional<bool> inline_tasks;                  ///< RANKPOOL_INLINE
   std::optional<LogLevel> log;                       ///< RANKPOOL_LOG
   std::optional<std::uint64_t> max_attempts;         ///< RANKPOOL_MAX_ATTEMPTS

@@ -86,8 +86,12 @@ PoolState LentPool::state() const {
   return state;
 }
 
+OpenedPool::OpenedPool(std::shared_ptr<detail::PoolCore> pool, std::unique_ptr<EndWatch> end_watch)
+    : LentPool(pool), pool_(std::move(pool)), end_watch_(std::move(end_watch)) {}
+
 OpenedPool::~OpenedPool() {
   if (is_at_home()) return;
+  static_cast<void>(end_watch_.release());                   // its thread did not come along with the fork
   static_cast<void>(new std::shared_ptr(std::move(pool_)));  // NOLINT(cppcoreguidelines-owning-memory): kept for good
 }
 

@@ -9,6 +9,8 @@
 #include <rankpool/detail/call_spec.hpp>
 #include <rankpool/detail/home_process.hpp>
 
+#include "launch/end_watch.hpp"
+
 namespace rankpool::launch {
 
 /// In front of a pool that run() owns: wherever the master moves it, it ends with run(). Then calls throw PoolClosed
@@ -49,7 +51,8 @@ class LentPool : public detail::PoolCore {
 /// The same in front of a pool that Pool::open() gives away, which it owns.
 class OpenedPool final : public LentPool {
  public:
-  explicit OpenedPool(std::shared_ptr<detail::PoolCore> pool) : LentPool(pool), pool_(std::move(pool)) {}
+  /// @param end_watch null where nobody watches for the end of the job.
+  OpenedPool(std::shared_ptr<detail::PoolCore> pool, std::unique_ptr<EndWatch> end_watch);
   OpenedPool(const OpenedPool&) = delete;
   OpenedPool& operator=(const OpenedPool&) = delete;
   /// A fork lets the pool be: it would end that of its parent.
@@ -57,6 +60,7 @@ class OpenedPool final : public LentPool {
 
  private:
   std::shared_ptr<detail::PoolCore> pool_;
+  std::unique_ptr<EndWatch> end_watch_;
 };
 
 }  // namespace rankpool::launch

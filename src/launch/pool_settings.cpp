@@ -1,5 +1,7 @@
 #include "launch/pool_settings.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -14,6 +16,8 @@ namespace rankpool::launch {
 namespace {
 
 constexpr std::uint64_t default_attempts = 3;
+constexpr Seconds default_grace{30};
+constexpr Seconds longest_grace = std::chrono::hours(24 * 365);  // for the clock's sake
 
 // With less an executor could not even say what went wrong. Mostly somebody took the unit for kilo- or megabytes.
 constexpr std::uint64_t least_memory_limit = std::uint64_t{1} << 20U;
@@ -52,6 +56,12 @@ PoolSettings merge_or_throw(const PoolOptions& options, const Settings& variable
   all.test_nodes = variables.test_nodes.value_or(0);
   all.channel_bytes = variables.channel_mb.value_or(0) << 20U;
   all.schedule = variables.schedule.value_or(all.schedule);
+  all.grace = options.grace.value_or(variables.grace.value_or(default_grace));
+  // Written so that NaN is refused too.
+  if (!(all.grace >= Seconds::zero())) {
+    throw std::invalid_argument("grace must not be negative, and is " + std::to_string(all.grace.count()) + " s");
+  }
+  all.grace = std::min(all.grace, longest_grace);
   all.task_timeout = detail::positive_time(options.task_timeout, "task_timeout");
   if (!all.task_timeout) all.task_timeout = variables.task_timeout;
   all.timeout = variables.timeout;

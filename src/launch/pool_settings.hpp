@@ -27,6 +27,7 @@ struct PoolSettings {
   std::uint64_t test_nodes = 0;
   std::uint64_t channel_bytes = 0;  ///< address space of a node's channel; 0: by the machine's memory
   Schedule schedule = Schedule::automatic;
+  Seconds grace{};
   std::optional<Seconds> task_timeout;
   std::optional<Seconds> timeout;
   bool inline_tasks = false;

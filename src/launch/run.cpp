@@ -24,6 +24,7 @@
 #include <rankpool/errors.hpp>
 
 #include "host/surroundings.hpp"
+#include "launch/end_watch.hpp"
 #include "launch/exit_guard.hpp"
 #include "launch/launcher.hpp"
 #include "launch/lent_pool.hpp"
@@ -32,6 +33,8 @@
 #include "launch/start.hpp"
 #include "launch/start_watch.hpp"
 #include "launch/status_note.hpp"
+#include "launch/stop_signals.hpp"
+#include "launch/walltime.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/session.hpp"
@@ -41,6 +44,7 @@ extern char** environ;
 namespace rankpool {
 namespace {
 
+using launch::EndWatch;
 using launch::ExitGuard;
 using launch::LentPool;
 using launch::PoolSettings;
@@ -59,6 +63,9 @@ int status_of(const std::string& what, const Work& work) {
   } catch (const RemoteError& error) {
     ExitGuard::stay_for_exit();
     print_error(what, error.describe());
+  } catch (const JobEnding& error) {
+    ExitGuard::stay_for_exit();
+    print_error("", error.what());
   } catch (const std::exception& error) {
     ExitGuard::stay_for_exit();
     print_error(what, error.what());
@@ -107,12 +114,24 @@ bool end_at_exit(detail::PoolCore& core) {
          }) == EXIT_SUCCESS;
 }
 
+/// Calls the program's own part, which may have to end before its work is done.
+/// @returns its status, or the one by which a job says that it is to be gone on with.
+int call_master_in_time(const std::shared_ptr<master::Engine>& engine, const std::function<int(Pool&)>& master) {
+  const int status = call_master(engine, master);
+  return engine->is_cut_short() ? launch::status_of_unfinished : status;
+}
+
+EndWatch::Options watch_options(const PoolSettings& settings) {
+  return {.grace = settings.grace, .owns_process = true, .log = settings.log, .name = settings.name};
+}
+
 int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
-  std::shared_ptr<detail::PoolCore> core = launch::start_alone(settings, ProcessZygote::instance().get(false));
+  std::shared_ptr<master::Engine> core = launch::start_alone(settings, ProcessZygote::instance().get(false));
+  const auto end_watch = EndWatch::of(core, watch_options(settings));
   // Executors that are left die with this process.
   ExitGuard guard([&core](int) { end_at_exit(*core); });
-  const int status = status_of("", [&] { return call_master(core, master); });
+  const int status = status_of("", [&] { return call_master_in_time(core, master); });
   guard.finish([&core] { core.reset(); });
   return status;
 }
@@ -149,18 +168,20 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
   }
   const boost::mpi::communicator ranks(mpi.world(), boost::mpi::comm_duplicate);
   std::vector<transport::RankFacts> facts;
-  std::shared_ptr<detail::PoolCore> core;
+  std::shared_ptr<master::Engine> core;
+  std::unique_ptr<EndWatch> end_watch;
   std::optional<ExitGuard> guard;
   const int status = status_of("", [&] {
     host::Zygote& zygote = ProcessZygote::instance().get(true);
     facts = launch::gather_facts(ranks, zygote);
     core = launch::start_on(ranks, facts, settings, zygote, {.all_met = [&] { watch.reset(); }});
     if (core == nullptr) return EXIT_SUCCESS;
+    end_watch = EndWatch::of(core, watch_options(settings));
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
       meet_all(mpi, ranks, facts);
     });
-    return call_master(core, master);
+    return call_master_in_time(core, master);
   });
   const auto meet = [&] {
     watch.reset();
@@ -187,7 +208,8 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
   try {
     const launch::Launcher launcher = launch::detect(launch::look_up);
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
-    // First of all: executors must not inherit MPI.
+    // Zygote and executors inherit this, and must not inherit MPI.
+    if (launch::is_in_job(launch::look_up)) launch::heed_stop_signals();
     ProcessZygote::instance().get(false);
     const PoolSettings settings = settings_of(options);
     return launcher.launch == launch::Launch::launched ? run_launched(settings, master) : run_alone(settings, master);
@@ -228,7 +250,8 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
   auto core = launch::start_on(ranks, launch::gather_facts(ranks, zygote), settings, zygote,
                                {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
   if (!core) return std::nullopt;
-  return Pool(std::make_unique<launch::OpenedPool>(std::move(core)));
+  auto end_watch = EndWatch::of(core, {.grace = settings.grace, .log = settings.log, .name = settings.name});
+  return Pool(std::make_unique<launch::OpenedPool>(std::move(core), std::move(end_watch)));
 }
 
 }  // namespace rankpool

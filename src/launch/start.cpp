@@ -13,6 +13,7 @@
 
 #include "host/inline_host.hpp"
 #include "host/member.hpp"
+#include "launch/end_watch.hpp"
 #include "launch/identity.hpp"
 #include "launch/layout.hpp"
 #include "launch/node_channel.hpp"
@@ -66,7 +67,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
   options.outlives_ranks = transport::MpiSession::outlives_ranks();
   options.only_thread = only_thread;
-  options.foreign_threads = transport::MpiSession::threads();
+  options.foreign_threads = transport::MpiSession::threads() + EndWatch::threads();
   // A thread of ours must not call MPI where only one may; and inline, tasks run in the master's own threads.
   options.background = !only_thread && !settings.inline_tasks;
   return options;
@@ -108,8 +109,8 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
   support::print_notice(settings.name, text.str());
 }
 
-std::shared_ptr<detail::PoolCore> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
-                                               int rank, const std::optional<master::OnlyThread>& only_thread) {
+std::shared_ptr<master::Engine> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
+                                             int rank, const std::optional<master::OnlyThread>& only_thread) {
   print_warnings(settings, settings.warnings);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
   return master::Engine::make(engine_options(settings, facts, only_thread),
@@ -147,7 +148,7 @@ std::vector<master::RemoteNode> remote_nodes(const Layout& layout, const std::ve
 
 }  // namespace
 
-std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote) {
+std::shared_ptr<master::Engine> start_alone(const PoolSettings& settings, host::Zygote& zygote) {
   const std::vector<RankFacts> facts{my_facts(zygote)};
   if (settings.inline_tasks) return start_inline(settings, facts, 0, std::nullopt);
   const Layout layout = plan_layout(facts, layout_options(settings, 0, false));
@@ -172,9 +173,9 @@ std::vector<support::ProcessWatch> watch_neighbours(const std::vector<RankFacts>
   return neighbours;
 }
 
-std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator,
-                                           const std::vector<RankFacts>& facts, const PoolSettings& mine,
-                                           host::Zygote& zygote, const Start& start) {
+std::shared_ptr<master::Engine> start_on(const boost::mpi::communicator& communicator,
+                                         const std::vector<RankFacts>& facts, const PoolSettings& mine,
+                                         host::Zygote& zygote, const Start& start) {
   const bool is_root = communicator.rank() == start.root;
   // Before anything that depends on the executable, such as the initializer's address.
   if (const auto odd = check_same_program(facts)) throw BinaryMismatch(*odd);

@@ -12,10 +12,9 @@
 
 #include <boost/mpi/communicator.hpp>
 
-#include <rankpool/detail/call_spec.hpp>
-
 #include "host/zygote.hpp"
 #include "launch/pool_settings.hpp"
+#include "master/engine.hpp"
 #include "master/options.hpp"
 #include "support/process_watch.hpp"
 #include "transport/rank_facts.hpp"
@@ -23,7 +22,7 @@
 namespace rankpool::launch {
 
 /// Without MPI: a pool of this process's own. Throws what makes it impossible.
-std::shared_ptr<detail::PoolCore> start_alone(const PoolSettings& settings, host::Zygote& zygote);
+std::shared_ptr<master::Engine> start_alone(const PoolSettings& settings, host::Zygote& zygote);
 
 /// Collective: what each rank of the communicator tells all others.
 std::vector<transport::RankFacts> gather_facts(const boost::mpi::communicator& communicator,
@@ -42,8 +41,8 @@ struct Start {
 /// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
 /// @param settings the root's count.
-std::shared_ptr<detail::PoolCore> start_on(const boost::mpi::communicator& communicator,
-                                           const std::vector<transport::RankFacts>& facts, const PoolSettings& settings,
-                                           host::Zygote& zygote, const Start& start);
+std::shared_ptr<master::Engine> start_on(const boost::mpi::communicator& communicator,
+                                         const std::vector<transport::RankFacts>& facts, const PoolSettings& settings,
+                                         host::Zygote& zygote, const Start& start);
 
 }  // namespace rankpool::launch

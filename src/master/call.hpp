@@ -9,6 +9,7 @@
 #include <memory_resource>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -49,6 +50,7 @@ struct Call {
     drawing,    ///< inputs are left
     drained,    ///< all inputs are drawn
     cancelled,  ///< nothing of it starts any more; what runs is let finish
+    stopping,   ///< the same, because the job ends
     abandoned,  ///< its caller has left; what is in flight is let run and dropped
     ended
   };
@@ -80,6 +82,11 @@ struct Call {
   }
   [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }
   [[nodiscard]] bool is_settled() const { return total && settled == *total; }
+  /// "312 of 6000 tasks".
+  [[nodiscard]] std::string progress() const {
+    return std::to_string(settled) + " of " + (total ? "" : "more than ") + std::to_string(total.value_or(tasks)) +
+           " tasks";
+  }
   [[nodiscard]] std::uint64_t unsettled_bytes() const {
     return tasks == 0 ? 0 : (tasks - settled) * (bytes / tasks + 1);
   }

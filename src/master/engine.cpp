@@ -83,7 +83,8 @@ PoolState Engine::state() const {
   return state_;
 }
 
-void Engine::check_running() const {
+void Engine::check_running() {
+  check_job_goes_on();
   switch (state_) {
     case PoolState::running:
       return;
@@ -135,7 +136,8 @@ void Engine::terminate() {
   Lock lock(seat_.mutex());
   if (state_ != PoolState::broken) state_ = PoolState::terminated;
   for (const auto& [id, call] : calls_) ask_to_stop(call);
-  fail_calls(std::make_exception_ptr(CancelledError("the pool was terminated")));
+  const auto terminated = std::make_exception_ptr(CancelledError("the pool was terminated"));
+  fail_calls([&terminated](const Call&) { return terminated; });
   wake_driver(lock);
   try {
     stop_hosts(wire::StopMode::kill);

@@ -13,6 +13,7 @@
 //   drop     nobody has a handle any more
 //   expire   its time is over
 //   fail     it can't go on, for want of memory say: no more results; over when what is in flight has ended
+//   stop     the job ends: over when what is in flight has ended, or when there is no more time for that
 // The first three detach the handle, for which the call is over then, and abandon the rest: what is in flight is let
 // run, and its results are thrown away. The engine forgets a call when its last task has ended.
 #pragma once
@@ -40,6 +41,7 @@
 #include "master/background_driver.hpp"
 #include "master/call.hpp"
 #include "master/deadlock_watch.hpp"
+#include "master/ending.hpp"
 #include "master/host_book.hpp"
 #include "master/options.hpp"
 #include "master/seat.hpp"
@@ -89,6 +91,18 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }
 
+  /// @name The end of the job
+  /// For a thread that does nothing else: it never drives, and runs no callbacks.
+  /// @{
+
+  /// @param why for JobEnding: "the job's time is nearly over". Steps that have been taken are not taken back.
+  void end_job(Ending ending, const std::string& why);
+  /// Calls whose tasks take longer, as measured, start no more of them.
+  void stop_longer_than(std::chrono::steady_clock::duration left, const std::string& why);
+  /// Whether anybody has got JobEnding.
+  [[nodiscard]] bool is_cut_short() const;
+  /// @}
+
  private:
   using Lock = Seat::Lock;
   using Driving = Seat::Driving;
@@ -133,9 +147,9 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void ask_to_stop(const Call& call);
   void forget(host::CallId call);
   void fail(Call& call, const std::exception_ptr& error);
-  void fail_calls(const std::exception_ptr& error);
+  void fail_calls(const std::function<std::exception_ptr(const Call&)>& error_of);
   void expire_calls();
-  void check_running() const;
+  void check_running();
   void check_not_drawing() const;
 
   // Journals (engine_journal.cpp).
@@ -199,6 +213,12 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void await_leaders();
   void stop_hosts(wire::StopMode mode);
 
+  // The end of the job (engine_ending.cpp).
+  [[nodiscard]] std::exception_ptr job_ending(const Call& call);
+  void check_job_goes_on();
+  void stop(Call& call);
+  void leave_to_driver();
+
   // Commands of the scheduler (engine_dispatch.cpp).
   void dispatch();
   void carry_out(const scheduler::RunLot& command);
@@ -258,6 +278,9 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   PoolState state_ = PoolState::running;
   std::string broken_;  ///< why
   bool hosts_stopped_ = false;
+  Ending ending_ = Ending::far;
+  std::string why_ending_;
+  bool is_cut_short_ = false;  ///< whether anybody has been told
   HostBook hosts_;
   scheduler::Scheduler scheduler_;
   std::unique_ptr<Memory> memory_;

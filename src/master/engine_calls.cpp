@@ -1,6 +1,7 @@
 // Calls: opened, fed with inputs, waited for, ended.
 #include <algorithm>
-#include <sstream>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include <rankpool/detail/code_address.hpp>
@@ -33,20 +34,14 @@ class Drawing {
   const Engine* before_;
 };
 
-std::string progress_text(const Call& call) {
-  std::ostringstream text;
-  text << call.settled << " of " << (call.total ? "" : "more than ") << call.total.value_or(call.tasks) << " tasks";
-  return text.str();
-}
-
 std::exception_ptr timed_out(const Call& call) {
-  return std::make_exception_ptr(TimeoutError(std::string(call.what) + " timed out: " + progress_text(call) +
+  return std::make_exception_ptr(TimeoutError(std::string(call.what) + " timed out: " + call.progress() +
                                               " had ended; those that had not started are cancelled"));
 }
 
 std::exception_ptr cancelled_by_shutdown(const Call& call) {
   return std::make_exception_ptr(CancelledError(
-      std::string(call.what) + " was cancelled by shutdown: " + progress_text(call) + " had started and have ended"));
+      std::string(call.what) + " was cancelled by shutdown: " + call.progress() + " had started and have ended"));
 }
 
 }  // namespace
@@ -282,9 +277,12 @@ void Engine::forget(host::CallId id) {
     }
   }
   call.informed.clear();
-  if (call.state == Call::State::cancelled && !call.is_settled() && !call.failure) {
-    call.failure = cancelled_by_shutdown(call);
-    if (call.handle) call.handle->set_cancelled();
+  if (!call.is_settled() && !call.failure) {
+    if (call.state == Call::State::stopping) call.failure = job_ending(call);
+    if (call.state == Call::State::cancelled) {
+      call.failure = cancelled_by_shutdown(call);
+      if (call.handle) call.handle->set_cancelled();
+    }
   }
   if (call.handle) {
     call.sink = nullptr;
@@ -296,10 +294,11 @@ void Engine::forget(host::CallId id) {
   tell_waiters();
 }
 
-void Engine::fail_calls(const std::exception_ptr& error) {
+void Engine::fail_calls(const std::function<std::exception_ptr(const Call&)>& error_of) {
   std::vector<host::CallId> left;
   for (auto& [id, call] : calls_) {
     if (call.state == Call::State::ended) continue;
+    const std::exception_ptr error = call.state == Call::State::abandoned ? nullptr : error_of(call);
     if (call.handle) detach(call, error);
     if (call.state == Call::State::abandoned) left.push_back(id);
     call.failure = error;

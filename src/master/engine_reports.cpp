@@ -231,7 +231,8 @@ void Engine::break_pool(const std::string& reason) {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
   state_ = PoolState::broken;
   broken_ = reason;
-  fail_calls(std::make_exception_ptr(BrokenPool(reason)));
+  const auto error = std::make_exception_ptr(BrokenPool(reason));
+  fail_calls([&error](const Call&) { return error; });
 }
 
 void Engine::receive(int source, detail::Bytes message, detail::Bytes beside) {

@@ -187,6 +187,7 @@ void Engine::await_end(Lock& lock, Operation& operation) {
 
 void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t seen) {
   if (state_ == PoolState::broken) throw BrokenPool(broken_);
+  if (ending_ == Ending::at_once) check_job_goes_on();
   if (nobody_comes()) throw PoolClosed();
   check_blocking();
   // While it waits for a lock, that might be handed over to this thread, and a task that it runs would wait for it.
@@ -200,7 +201,7 @@ void Engine::await_ring(Lock& lock, const Operation& operation, std::uint32_t se
 
 /// Whether no task will do anything any more.
 bool Engine::nobody_comes() const {
-  return state_ == PoolState::broken || state_ == PoolState::terminated || hosts_stopped_;
+  return state_ == PoolState::broken || state_ == PoolState::terminated || hosts_stopped_ || ending_ == Ending::at_once;
 }
 
 /// Waits beside who drives, or in a task that who drives runs.

@@ -171,6 +171,12 @@ void Scheduler::requeue(Job& job, const PendingRange& range) {
   update(job);
 }
 
+std::optional<Nanoseconds> Scheduler::task_time(JobId id) const {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end() || !found->second.task_time.measured()) return std::nullopt;
+  return static_cast<Nanoseconds>(found->second.task_time.mean());
+}
+
 std::uint64_t Scheduler::pending_tasks(JobId id) const {
   const auto found = jobs_.find(id);
   return found == jobs_.end() ? 0 : found->second.pending.tasks();

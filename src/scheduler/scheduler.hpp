@@ -78,6 +78,8 @@ class Scheduler {
 
   /// Tasks of the job drawn but not handed out; 0 for a job that is over.
   [[nodiscard]] std::uint64_t pending_tasks(JobId id) const;
+  /// Mean time of the job's tasks that have ended, recent ones weighing more; empty where none has.
+  [[nodiscard]] std::optional<Nanoseconds> task_time(JobId id) const;
   [[nodiscard]] bool is_open(JobId id) const { return jobs_.contains(id); }
   [[nodiscard]] std::size_t open_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }

@@ -29,8 +29,8 @@ TEST(Environment, nothing_is_set_by_default) {
   const Settings settings = read({"HOME=/root", "RANKPOOL=1"});
   EXPECT_FALSE(settings.processes || settings.chunksize || settings.inline_tasks || settings.log || settings.name ||
                settings.max_attempts || settings.max_tasks_per_child || settings.memory_limit || settings.schedule ||
-               settings.seed || settings.test_nodes || settings.task_timeout || settings.threads_per_task ||
-               settings.timeout);
+               settings.seed || settings.grace || settings.test_nodes || settings.task_timeout ||
+               settings.threads_per_task || settings.timeout);
   EXPECT_TRUE(settings.warnings.empty());
 }
 
@@ -40,7 +40,7 @@ TEST(Environment, every_variable_is_read) {
             "RANKPOOL_MAX_TASKS_PER_CHILD=10", "RANKPOOL_MEMORY_LIMIT=64M", "RANKPOOL_CHUNKSIZE=0",
             "RANKPOOL_SCHEDULE=static", "RANKPOOL_INLINE=1", "RANKPOOL_TEST_NODES=3", "RANKPOOL_LOG=info",
             "RANKPOOL_NAME=sweep = 1", "RANKPOOL_TIMEOUT=2.5", "RANKPOOL_TASK_TIMEOUT=0.25",
-            "RANKPOOL_SEED=18446744073709551615"});
+            "RANKPOOL_SEED=18446744073709551615", "RANKPOOL_GRACE=4.5", "RANKPOOL_END_TIME=1795385462"});
   EXPECT_EQ(settings.processes, 12U);
   EXPECT_EQ(settings.threads_per_task, 2U);
   EXPECT_EQ(settings.max_attempts, 1U);
@@ -52,6 +52,7 @@ TEST(Environment, every_variable_is_read) {
   EXPECT_EQ(settings.test_nodes, 3U);
   EXPECT_EQ(settings.log, LogLevel::info);
   EXPECT_EQ(settings.name, "sweep = 1");
+  EXPECT_DOUBLE_EQ(settings.grace.value_or(rankpool::Seconds(0)).count(), 4.5);
   EXPECT_EQ(settings.seed, ~std::uint64_t{0});
   EXPECT_DOUBLE_EQ(settings.task_timeout.value_or(rankpool::Seconds(0)).count(), 0.25);
   EXPECT_DOUBLE_EQ(settings.timeout.value_or(rankpool::Seconds(0)).count(), 2.5);

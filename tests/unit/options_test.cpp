@@ -67,7 +67,8 @@ CallSpec spec_of(const MapOptions& options) {
 TEST(Options, are_written_like_keywords_without_a_warning) {
   const std::size_t many = 12;
   const long few = 2;
-  const PoolOptions all{.initializer = initialize,
+  const PoolOptions all{.grace = 2min,
+                        .initializer = initialize,
                         .max_attempts = few,
                         .max_tasks_per_child = std::uint8_t{10},
                         .memory_limit = std::size_t{1} << 30U,
@@ -83,6 +84,7 @@ TEST(Options, are_written_like_keywords_without_a_warning) {
   EXPECT_EQ(all.threads_per_task.value("threads_per_task"), 2U);
   EXPECT_EQ(all.name, "sweep");
   EXPECT_EQ(all.seed.value("seed"), 42U);
+  EXPECT_EQ(all.grace->count(), 120);
   EXPECT_EQ(all.task_timeout->count(), 90);
 
   const PoolOptions one{.processes = 3};

@@ -152,6 +152,18 @@ TEST(PoolSettings, that_are_cut_short_or_too_long_are_refused) {
   }
 }
 
+TEST(PoolSettings, half_a_minute_of_grace_is_kept_unless_the_environment_or_the_program_says_otherwise) {
+  EXPECT_EQ(merged({}, {}).grace, Seconds(30));
+  EXPECT_EQ(merged({}, {"RANKPOOL_GRACE=0"}).grace, Seconds(0));
+  EXPECT_EQ(merged({.grace = 5s}, {"RANKPOOL_GRACE=7"}).grace, Seconds(5));
+  EXPECT_EQ(merged({.grace = 0s}, {"RANKPOOL_GRACE=7"}).grace, Seconds(0));
+  EXPECT_LT(merged({.grace = Seconds(std::numeric_limits<double>::infinity())}, {}).grace, Seconds(1e9));
+  for (const double wrong : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    const std::string error = merged({.grace = Seconds(wrong)}, {}).error;
+    EXPECT_NE(error.find("grace must not be negative, and is " + std::to_string(wrong)), std::string::npos) << error;
+  }
+}
+
 TEST(PoolSettings, a_task_has_all_the_time_by_default) {
   const PoolSettings settings = merged({}, {});
   EXPECT_EQ(settings.error, "");

@@ -30,6 +30,18 @@ TEST(Scheduler, a_job_runs_and_ends) {
   EXPECT_EQ(scheduler.open_jobs(), 0U);
 }
 
+TEST(Scheduler, the_time_of_a_jobs_tasks_is_known_when_some_have_ended) {
+  Scheduler scheduler;
+  scheduler.add_host(3, 1);
+  scheduler.open_job(9, {});
+  scheduler.add_tasks(9, {0, 1});
+  EXPECT_FALSE(scheduler.task_time(9));
+  EXPECT_FALSE(scheduler.task_time(10));
+  const RunLot lot = one_lot(scheduler);
+  EXPECT_TRUE(scheduler.tasks_done(3, lot.lot, {0, 1}, 5000));
+  EXPECT_EQ(scheduler.task_time(9), 5000);
+}
+
 TEST(Scheduler, a_job_without_tasks_is_done_at_the_end_of_its_input) {
   Scheduler scheduler;
   scheduler.open_job(1, {});
