@@ -15,10 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "launch/start.hpp"
 #include "launch/status_note.hpp"
 #include "launch/stop_signals.hpp"
 #include "support/signal_mask.hpp"
 #include "task/death_report.hpp"
+#include "transport/session.hpp"
 
 namespace rankpool::launch {
 namespace {
@@ -36,12 +38,25 @@ constexpr std::chrono::milliseconds between_looks = 1s;
 constexpr auto time_to_catch = 250ms;
 constexpr auto time_to_exit = 900ms;
 
+// MPI may be stuck with the dead; the program's own part is not.
+constexpr auto time_after_loss = 5s;
+
 constexpr auto never = std::chrono::milliseconds(-1);
 
 support::UniqueFd make_event() {
   support::UniqueFd event(eventfd(0, EFD_CLOEXEC));
   if (!event) throw std::system_error(errno, std::generic_category(), "rankpool: eventfd");
   return event;
+}
+
+void set(const support::UniqueFd& event) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(event.get(), &one, sizeof one);
+}
+
+void reset(const support::UniqueFd& event) {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t taken = read(event.get(), &count, sizeof count);
 }
 
 std::string in_seconds(Seconds time) {
@@ -53,9 +68,14 @@ std::string in_seconds(Seconds time) {
 
 }  // namespace
 
-std::unique_ptr<EndWatch> EndWatch::of(const std::shared_ptr<master::Engine>& engine, Options options) {
-  if (!is_in_job(look_up)) return nullptr;
-  return std::make_unique<EndWatch>(engine, std::move(options));
+std::unique_ptr<EndWatch> EndWatch::of(StartedPool& pool, Options options) {
+  if (threads(pool.lifelines.get()) == 0) return nullptr;
+  return std::make_unique<EndWatch>(pool.engine, std::move(pool.lifelines), std::move(options));
+}
+
+std::ptrdiff_t EndWatch::threads(const LifelineHub* lifelines) {
+  if (lifelines != nullptr) return 2;  // its own, too
+  return is_in_job(look_up) ? 1 : 0;
 }
 
 EndWatch::Plan EndWatch::plan_for_end(Clock::time_point end, Seconds grace, std::string why) {
@@ -67,22 +87,34 @@ EndWatch::Plan EndWatch::plan_for_signal(Clock::time_point now, std::string why)
   return {now, now, now + time_to_catch, now + time_to_exit, std::move(why)};
 }
 
-EndWatch::EndWatch(std::weak_ptr<master::Engine> engine, Options options)
-    : engine_(std::move(engine)), options_(std::move(options)), stop_(make_event()) {
+EndWatch::Plan EndWatch::plan_for_loss(Clock::time_point now, std::string why) {
+  return {now, now, now, now + time_after_loss, std::move(why)};
+}
+
+EndWatch::EndWatch(std::weak_ptr<master::Engine> engine, std::unique_ptr<LifelineHub> lifelines, Options options)
+    : engine_(std::move(engine)),
+      options_(std::move(options)),
+      stop_(make_event()),
+      loss_(make_event()),
+      lifelines_(std::move(lifelines)) {
+  if (lifelines_) lifelines_->watch([this](int rank, const std::string& why) { lose(rank, why); });
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   thread_ = std::thread([this] { watch(); });
 }
 
 EndWatch::~EndWatch() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof one);
+  // Without a good-bye the other leaders, whom MPI may let wait for the lost one, leave too.
+  if (has_lost_node_) lifelines_->end_without_good_bye();
+  lifelines_.reset();
+  set(stop_);
   thread_.join();
 }
 
 void EndWatch::watch() {
-  if (options_.grace > Seconds::zero()) ask_for_end();
+  if (options_.grace > Seconds::zero() && is_in_job(look_up)) ask_for_end();
   do {
     if (options_.owns_process) look_at_signals();
+    look_at_losses();
     if (plan_) act(*plan_);
   } while (!is_to_stop(until_next_act()));
 }
@@ -106,9 +138,31 @@ void EndWatch::ask_for_end() {
 void EndWatch::look_at_signals() {
   const int signal = stop_signal();
   if (signal == 0 || std::exchange(is_signalled_, true)) return;
-  const Plan now =
-      plan_for_signal(Clock::now(), "the job is going to be ended: " + task::signal_name(signal) + " has come");
-  if (!plan_ || now.exit < plan_->exit) plan_ = now;
+  hasten(plan_for_signal(Clock::now(), "the job is going to be ended: " + task::signal_name(signal) + " has come"));
+}
+
+/// What comes first counts.
+void EndWatch::hasten(const Plan& plan) {
+  if (!plan_ || plan.exit < plan_->exit) plan_ = plan;
+}
+
+/// Without that node the job can't go on, unless the launcher promises that the other ranks can.
+void EndWatch::lose(int rank, const std::string& why) {
+  const std::shared_ptr<master::Engine> engine = engine_.lock();
+  if (engine == nullptr) return;
+  has_lost_node_ = true;
+  const std::string text = engine->lose_leader(rank, why);
+  if (transport::MpiSession::outlives_ranks()) return;
+  const std::lock_guard lock(mutex_);
+  plan_for_loss_ = plan_for_loss(Clock::now(), text + "; the job can't go on without it, and ends");
+  set(loss_);
+}
+
+void EndWatch::look_at_losses() {
+  const std::lock_guard lock(mutex_);
+  if (!plan_for_loss_) return;
+  reset(loss_);
+  hasten(*std::exchange(plan_for_loss_, std::nullopt));
 }
 
 void EndWatch::act(const Plan& plan) {
@@ -134,7 +188,7 @@ std::chrono::milliseconds EndWatch::until_next_act() const {
 bool EndWatch::is_to_stop(std::chrono::milliseconds wait) {
   // One that has come is not waited for again.
   const int signals = options_.owns_process && !is_signalled_ ? stop_signal_file() : -1;
-  std::array<pollfd, 2> files{{{stop_.get(), POLLIN, 0}, {signals, POLLIN, 0}}};
+  std::array<pollfd, 3> files{{{stop_.get(), POLLIN, 0}, {signals, POLLIN, 0}, {loss_.get(), POLLIN, 0}}};
   poll(files.data(), files.size(), static_cast<int>(wait.count()));
   return files[0].revents != 0;
 }
@@ -144,7 +198,11 @@ void EndWatch::exit_now(const Plan& plan) const {
   if (options_.log != support::LogLevel::quiet) {
     support::print_notice(options_.name, plan.why + "; the program has not ended by itself, and does now");
   }
-  note_status(status_of_unfinished);
+  if (has_lost_node_) {
+    end_without_lost_node(status_of_unfinished);
+  } else {
+    note_status(status_of_unfinished);
+  }
   _exit(status_of_unfinished);
 }
 

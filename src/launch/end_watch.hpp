@@ -1,19 +1,23 @@
-// Watches for the end of the job that the batch system has in mind, and has the pool end in time.
+// Watches for what will end the job, and has the pool end in time.
 //
 //   start ──► when does the job end? (walltime) ─┐             grace before it   no new tasks
-//   SIGTERM, SIGUSR1 (stop_signals): at once ────┴► EndWatch   half of it left   tasks are asked to stop
-//                                                              a quarter         calls throw JobEnding
+//   SIGTERM, SIGUSR1 (stop_signals): at once ────┼► EndWatch   half of it left   tasks are asked to stop
+//   a node is lost (lifeline): at once ──────────┘             a quarter         calls throw JobEnding
 //                                                              a sixteenth       the process ends, status 75
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include <rankpool/options.hpp>
 
+#include "launch/lifeline.hpp"
 #include "launch/walltime.hpp"
 #include "master/engine.hpp"
 #include "support/notice.hpp"
@@ -23,6 +27,8 @@ namespace rankpool::launch {
 
 /// A job's status that says: not done, go on later (EX_TEMPFAIL).
 inline constexpr int status_of_unfinished = 75;
+
+struct StartedPool;
 
 class EndWatch {
  public:
@@ -44,21 +50,28 @@ class EndWatch {
     std::string name = support::default_pool_name;
   };
 
-  /// @returns one where this process is part of a job.
-  static std::unique_ptr<EndWatch> of(const std::shared_ptr<master::Engine>& engine, Options options);
-  /// Threads that of() starts in this process, for one pool.
-  static std::ptrdiff_t threads() { return is_in_job(look_up) ? 1 : 0; }
+  /// @returns one where this process is part of a job, or there are other machines; null otherwise.
+  static std::unique_ptr<EndWatch> of(StartedPool& pool, Options options);
+  /// Threads that of() starts.
+  static std::ptrdiff_t threads(const LifelineHub* lifelines);
 
   static Plan plan_for_end(Clock::time_point end, Seconds grace, std::string why);
   static Plan plan_for_signal(Clock::time_point now, std::string why);
+  static Plan plan_for_loss(Clock::time_point now, std::string why);
 
-  EndWatch(std::weak_ptr<master::Engine> engine, Options options);
+  EndWatch(std::weak_ptr<master::Engine> engine, std::unique_ptr<LifelineHub> lifelines, Options options);
   EndWatch(const EndWatch&) = delete;
   EndWatch& operator=(const EndWatch&) = delete;
   ~EndWatch();
 
+  /// Whether a node is lost: its ranks will never answer.
+  [[nodiscard]] bool has_lost_node() const { return has_lost_node_; }
+
  private:
   void watch();
+  void lose(int rank, const std::string& why);
+  void hasten(const Plan& plan);
+  void look_at_losses();
   void ask_for_end();
   void look_at_signals();
   void act(const Plan& plan);
@@ -71,6 +84,11 @@ class EndWatch {
   std::optional<Plan> plan_;
   bool is_signalled_ = false;
   support::UniqueFd stop_;  ///< can be read as soon as this is to end
+  support::UniqueFd loss_;  ///< can be read as soon as there is one
+  std::mutex mutex_;
+  std::optional<Plan> plan_for_loss_;  ///< under the mutex, until it is taken account of
+  std::atomic<bool> has_lost_node_ = false;
+  std::unique_ptr<LifelineHub> lifelines_;
   std::thread thread_;
 };
 

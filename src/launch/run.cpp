@@ -2,6 +2,7 @@
 #include <rankpool/run.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -127,8 +128,9 @@ EndWatch::Options watch_options(const PoolSettings& settings) {
 
 int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
-  std::shared_ptr<master::Engine> core = launch::start_alone(settings, ProcessZygote::instance().get(false));
-  const auto end_watch = EndWatch::of(core, watch_options(settings));
+  launch::StartedPool pool{launch::start_alone(settings, ProcessZygote::instance().get(false)), nullptr, nullptr};
+  const auto end_watch = EndWatch::of(pool, watch_options(settings));
+  std::shared_ptr<master::Engine> core = std::move(pool.engine);
   // Executors that are left die with this process.
   ExitGuard guard([&core](int) { end_at_exit(*core); });
   const int status = status_of("", [&] { return call_master_in_time(core, master); });
@@ -145,14 +147,20 @@ int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& mas
 
 /// Nobody leaves while the master may still need it, and no rank's early end is taken for a failure by the launcher:
 /// whatever happened before. Where a rank has died, the launcher takes no end for one.
+/// @param end_watch null where there is none.
 void meet_all(transport::MpiSession& mpi, const boost::mpi::communicator& ranks,
-              const std::vector<transport::RankFacts>& facts) {
+              const std::vector<transport::RankFacts>& facts, const EndWatch* end_watch) {
   const std::vector<support::ProcessWatch> neighbours = launch::watch_neighbours(facts, ranks.rank());
-  const auto somebody_is_dead = [&neighbours] {
-    return std::ranges::any_of(neighbours, [](const auto& neighbour) { return neighbour.has_ended(); });
+  const auto is_node_lost = [end_watch] { return end_watch != nullptr && end_watch->has_lost_node(); };
+  const auto somebody_is_dead = [&] {
+    return is_node_lost() ||
+           std::ranges::any_of(neighbours, [](const auto& neighbour) { return neighbour.has_ended(); });
   };
-  if (transport::sleeping_barrier(ranks, somebody_is_dead)) return;
-  mpi.expect_no_answers("ranks were killed", launch::note_status);
+  const bool all_have_come = transport::sleeping_barrier(ranks, somebody_is_dead);
+  if (is_node_lost()) {
+    return mpi.expect_no_answers("a node was lost", launch::end_without_lost_node, std::chrono::seconds(0));
+  }
+  if (!all_have_come) mpi.expect_no_answers("ranks were killed", launch::note_status);
 }
 
 int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
@@ -169,24 +177,28 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
   const boost::mpi::communicator ranks(mpi.world(), boost::mpi::comm_duplicate);
   std::vector<transport::RankFacts> facts;
   std::shared_ptr<master::Engine> core;
+  // Until all have met: who waits for others then wants to know whether they live.
   std::unique_ptr<EndWatch> end_watch;
+  std::unique_ptr<launch::Lifeline> lifeline;
   std::optional<ExitGuard> guard;
   const int status = status_of("", [&] {
     host::Zygote& zygote = ProcessZygote::instance().get(true);
     facts = launch::gather_facts(ranks, zygote);
-    core = launch::start_on(ranks, facts, settings, zygote, {.all_met = [&] { watch.reset(); }});
-    if (core == nullptr) return EXIT_SUCCESS;
-    end_watch = EndWatch::of(core, watch_options(settings));
+    launch::StartedPool pool = launch::start_on(ranks, facts, settings, zygote, {.all_met = [&] { watch.reset(); }});
+    lifeline = std::move(pool.lifeline);
+    if (pool.engine == nullptr) return EXIT_SUCCESS;
+    end_watch = EndWatch::of(pool, watch_options(settings));
+    core = std::move(pool.engine);
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
-      meet_all(mpi, ranks, facts);
+      meet_all(mpi, ranks, facts, end_watch.get());
     });
     return call_master_in_time(core, master);
   });
   const auto meet = [&] {
     watch.reset();
     core.reset();
-    meet_all(mpi, ranks, facts);
+    meet_all(mpi, ranks, facts, end_watch.get());
   };
   if (guard) {
     guard->finish(meet);
@@ -247,11 +259,12 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
   }
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
   host::Zygote& zygote = ProcessZygote::instance().get(true);
-  auto core = launch::start_on(ranks, launch::gather_facts(ranks, zygote), settings, zygote,
-                               {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
-  if (!core) return std::nullopt;
-  auto end_watch = EndWatch::of(core, {.grace = settings.grace, .log = settings.log, .name = settings.name});
-  return Pool(std::make_unique<launch::OpenedPool>(std::move(core), std::move(end_watch)));
+  launch::StartedPool pool =
+      launch::start_on(ranks, launch::gather_facts(ranks, zygote), settings, zygote,
+                       {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
+  if (pool.engine == nullptr) return std::nullopt;
+  auto end_watch = EndWatch::of(pool, {.grace = settings.grace, .log = settings.log, .name = settings.name});
+  return Pool(std::make_unique<launch::OpenedPool>(std::move(pool.engine), std::move(end_watch)));
 }
 
 }  // namespace rankpool

@@ -1,6 +1,9 @@
 #include "launch/start.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -16,6 +19,7 @@
 #include "launch/end_watch.hpp"
 #include "launch/identity.hpp"
 #include "launch/layout.hpp"
+#include "launch/lifeline.hpp"
 #include "launch/node_channel.hpp"
 #include "master/engine.hpp"
 #include "support/notice.hpp"
@@ -67,7 +71,7 @@ master::EngineOptions engine_options(const PoolSettings& settings, const std::ve
   for (const RankFacts& rank : facts) options.hosts.push_back(rank.host);
   options.outlives_ranks = transport::MpiSession::outlives_ranks();
   options.only_thread = only_thread;
-  options.foreign_threads = transport::MpiSession::threads() + EndWatch::threads();
+  options.foreign_threads = transport::MpiSession::threads();
   // A thread of ours must not call MPI where only one may; and inline, tasks run in the master's own threads.
   options.background = !only_thread && !settings.inline_tasks;
   return options;
@@ -135,6 +139,31 @@ void serve_as_member(host::Channel& channel, std::uint64_t channel_id, int rank,
   zygote.detach(channel_id);
 }
 
+/// The hub is the root's, the address is for leaders on other machines.
+struct Lifelines {
+  std::unique_ptr<LifelineHub> hub;
+  std::optional<LifelineAddress> address;
+};
+
+Lifelines make_lifelines(const boost::mpi::communicator& communicator, const std::vector<RankFacts>& facts, int root) {
+  const auto machine_of = [&facts](int rank) { return facts[static_cast<std::size_t>(rank)].machine; };
+  const auto is_elsewhere = [&](const RankFacts& rank) { return rank.machine != machine_of(root); };
+  if (std::ranges::none_of(facts, is_elsewhere)) return {};
+  Lifelines made;
+  if (communicator.rank() == root) made.hub = std::make_unique<LifelineHub>();
+  const auto address = transport::broadcast_bytes(
+      communicator, made.hub ? made.hub->address().encode() : std::vector<std::byte>(), root);
+  if (machine_of(communicator.rank()) != machine_of(root)) made.address = LifelineAddress::decode(address);
+  return made;
+}
+
+/// At once: MPI may wait for the dead for ever. The zygote ends the executors.
+[[noreturn]] void leave_without(int master, const std::string& host, const std::string& pool, const std::string& why) {
+  support::print_notice(
+      pool, "the master, rank " + std::to_string(master) + " on " + host + ", is lost: " + why + "; this rank ends");
+  _exit(EXIT_FAILURE);
+}
+
 std::vector<master::RemoteNode> remote_nodes(const Layout& layout, const std::vector<RankFacts>& facts, int root) {
   std::vector<master::RemoteNode> remote;
   for (const NodePlan& node : layout.nodes) {
@@ -156,8 +185,10 @@ std::shared_ptr<master::Engine> start_alone(const PoolSettings& settings, host::
   auto host = std::make_unique<host::SharedHost>(
       host_config(settings, layout, layout.nodes.front(), facts, next_channel_id()), zygote);
   host->start();
-  return master::Engine::make(engine_options(settings, facts, std::nullopt), std::move(host),
-                              layout.nodes.front().executors, nullptr, std::span<const master::RemoteNode>());
+  auto options = engine_options(settings, facts, std::nullopt);
+  options.foreign_threads += EndWatch::threads(nullptr);
+  return master::Engine::make(std::move(options), std::move(host), layout.nodes.front().executors, nullptr,
+                              std::span<const master::RemoteNode>());
 }
 
 std::vector<RankFacts> gather_facts(const boost::mpi::communicator& communicator, const host::Zygote& zygote) {
@@ -173,16 +204,18 @@ std::vector<support::ProcessWatch> watch_neighbours(const std::vector<RankFacts>
   return neighbours;
 }
 
-std::shared_ptr<master::Engine> start_on(const boost::mpi::communicator& communicator,
-                                         const std::vector<RankFacts>& facts, const PoolSettings& mine,
-                                         host::Zygote& zygote, const Start& start) {
+StartedPool start_on(const boost::mpi::communicator& communicator, const std::vector<RankFacts>& facts,
+                     const PoolSettings& mine, host::Zygote& zygote, const Start& start) {
   const bool is_root = communicator.rank() == start.root;
   // Before anything that depends on the executable, such as the initializer's address.
   if (const auto odd = check_same_program(facts)) throw BinaryMismatch(*odd);
   const PoolSettings settings = settings_of_all(communicator, mine, start.root);
   if (settings.inline_tasks) {
     start.all_met();
-    return is_root ? start_inline(mine, facts, communicator.rank(), start.only_thread) : nullptr;
+    if (!is_root) return {};
+    return {.engine = start_inline(mine, facts, communicator.rank(), start.only_thread),
+            .lifelines = nullptr,
+            .lifeline = nullptr};
   }
   const Layout layout = plan_layout(facts, layout_options(settings, start.root, start.launched));
   if (is_root) print_layout(mine, layout, facts);
@@ -193,19 +226,30 @@ std::shared_ptr<master::Engine> start_on(const boost::mpi::communicator& communi
   // Duplicating a communicator is collective, so every rank of it does, if anybody needs one.
   std::unique_ptr<transport::Transport> transport;
   if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
+  Lifelines lifelines = make_lifelines(communicator, facts, start.root);
   start.all_met();
   if (end.host == nullptr) {
     serve_as_member(*end.channel, channel_id, communicator.rank(), node, zygote);
-    return nullptr;
+    return {};
   }
   end.host->start(other_ranks(node, facts));
   if (!is_root) {
     const auto master = watch_if_here(facts, start.root, communicator.rank());
+    std::unique_ptr<Lifeline> lifeline;
+    if (lifelines.address) {
+      const auto leave = [master = start.root, host = facts[static_cast<std::size_t>(start.root)].host,
+                          name = settings.name](const std::string& why) { leave_without(master, host, name, why); };
+      lifeline = std::make_unique<Lifeline>(*lifelines.address, communicator.rank(), leave);
+    }
     worker::serve(*end.host, *transport, start.root, master ? &*master : nullptr);
-    return nullptr;
+    return {.engine = nullptr, .lifelines = nullptr, .lifeline = std::move(lifeline)};
   }
-  return master::Engine::make(engine_options(mine, facts, start.only_thread), std::move(end.host), node.executors,
-                              std::move(transport), remote_nodes(layout, facts, start.root));
+  auto options = engine_options(mine, facts, start.only_thread);
+  options.foreign_threads += EndWatch::threads(lifelines.hub.get());
+  return {.engine = master::Engine::make(std::move(options), std::move(end.host), node.executors, std::move(transport),
+                                         remote_nodes(layout, facts, start.root)),
+          .lifelines = std::move(lifelines.hub),
+          .lifeline = nullptr};
 }
 
 }  // namespace rankpool::launch

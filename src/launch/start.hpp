@@ -13,6 +13,7 @@
 #include <boost/mpi/communicator.hpp>
 
 #include "host/zygote.hpp"
+#include "launch/lifeline.hpp"
 #include "launch/pool_settings.hpp"
 #include "master/engine.hpp"
 #include "master/options.hpp"
@@ -38,11 +39,16 @@ struct Start {
   std::function<void()> all_met = [] {};               ///< called when nothing is left that all ranks do together
 };
 
-/// Collective. @returns the pool on the root; null on the others, after it has ended. Throws on every rank what makes
+struct StartedPool {
+  std::shared_ptr<master::Engine> engine;
+  std::unique_ptr<LifelineHub> lifelines;  ///< the root's, to be watched; null where all ranks are on one machine
+  std::unique_ptr<Lifeline> lifeline;      ///< a leader's on another machine than the root; null otherwise
+};
+
+/// Collective. @returns the pool on the root; on the others none, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
 /// @param settings the root's count.
-std::shared_ptr<master::Engine> start_on(const boost::mpi::communicator& communicator,
-                                         const std::vector<transport::RankFacts>& facts, const PoolSettings& settings,
-                                         host::Zygote& zygote, const Start& start);
+StartedPool start_on(const boost::mpi::communicator& communicator, const std::vector<transport::RankFacts>& facts,
+                     const PoolSettings& settings, host::Zygote& zygote, const Start& start);
 
 }  // namespace rankpool::launch

@@ -4,13 +4,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 #include <string>
 
 #include <rankpool/detail/home_process.hpp>
 
 #include "launch/launcher.hpp"
+#include "launch/walltime.hpp"
 #include "support/unique_fd.hpp"
 
 namespace rankpool::launch {
@@ -62,6 +66,22 @@ void note_end_of_job(int status) {
   const support::UniqueFd file(open(note->path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file || !is_blank_note(file.get())) return;
   [[maybe_unused]] const ssize_t written = pwrite(file.get(), text.data(), text.size(), 0);
+}
+
+void end_without_lost_node(int status) {
+  note_status(status);
+  const pid_t parent = getppid();
+  std::ifstream name_file("/proc/" + std::to_string(parent) + "/comm");
+  std::string name;
+  std::getline(name_file, name);
+  const auto job = look_up("SLURM_JOB_ID");
+  const auto step = look_up("SLURM_STEP_ID");
+  if (name == "slurmstepd" && job && step) {
+    constexpr std::chrono::seconds patience{5};
+    output_of({"scancel", *job + "." + *step}, patience, -1);
+  } else if (name == "mpirun" || name == "mpiexec" || name == "orterun") {
+    kill(parent, SIGKILL);
+  }
 }
 
 }  // namespace rankpool::launch

@@ -12,4 +12,8 @@ void note_status(int status);
 /// The same for any rank, which ends all the others.
 void note_end_of_job(int status);
 
+/// For rank 0 where a node is lost: the job's status, and the end of the launcher, which may wait for that node for
+/// minutes.
+void end_without_lost_node(int status);
+
 }  // namespace rankpool::launch

@@ -184,6 +184,7 @@ void Engine::stop_hosts(wire::StopMode mode) {
   if (std::exchange(hosts_stopped_, true)) return;
   objects_.forget_questions();
   if (transport_) {
+    give_up_lost_leaders();  // nothing must be sent to them
     for (const RemoteNode& node : remote_) outbox_->add(node.leader, wire::Stop{mode});
     outbox_->flush();
     transport_->flush(flush_limit);

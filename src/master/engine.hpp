@@ -91,6 +91,10 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }
 
+  /// A node is lost, as its leader's end or its silence tells.
+  /// @param why "its connection was closed". @returns which one, in words.
+  std::string lose_leader(int rank, const std::string& why);
+
   /// @name The end of the job
   /// For a thread that does nothing else: it never drives, and runs no callbacks.
   /// @{
@@ -247,6 +251,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void initializer_failed(host::Place place, detail::Bytes image);
   void rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::uint32_t executors_left);
   void look_after_leaders();
+  void give_up_lost_leaders();
   void warn(const std::string& text) const;
   [[nodiscard]] std::function<void(const std::string&)> warning() const;
   void break_pool(const std::string& reason);
@@ -264,6 +269,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   std::unique_ptr<host::Host> local_;
   std::vector<RemoteNode> remote_;
   std::map<int, support::ProcessWatch> leaders_;              ///< those that can be watched and live
+  std::map<int, std::string> lost_leaders_;                   ///< and why, until it is taken account of
   support::Interval glance_{std::chrono::milliseconds(100)};  ///< at the leaders
   std::uint32_t polls_ = 0;
   std::unique_ptr<transport::Transport> transport_;

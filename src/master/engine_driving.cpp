@@ -98,7 +98,7 @@ bool Engine::poll_hosts() {
 // The clock is read now and then where the driver finds no time to sleep; sleep() looks too.
 bool Engine::is_glance_due() {
   constexpr std::uint32_t polls_between_clocks = 256;
-  return !leaders_.empty() && ++polls_ % polls_between_clocks == 0;
+  return !remote_.empty() && ++polls_ % polls_between_clocks == 0;
 }
 
 void Engine::poll_now(Lock& lock) {

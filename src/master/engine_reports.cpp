@@ -203,19 +203,33 @@ std::function<void(const std::string&)> Engine::warning() const {
 
 // Its messages would be waited for without end, and what is sent to it might never leave.
 void Engine::look_after_leaders() {
-  if (leaders_.empty() || !glance_.is_over()) return;
-  for (std::size_t i = 0; i < remote_.size(); ++i) {
-    const int rank = remote_[i].leader;
-    const auto leader = leaders_.find(rank);
-    if (leader == leaders_.end() || !leader->second.has_ended()) continue;
-    transport_->give_up(rank);
-    host_broken(static_cast<scheduler::HostId>(i + 1),
-                "its leader, rank " + std::to_string(rank) + " on " + host_name(rank) + " (pid " +
-                    std::to_string(leader->second.pid()) + "), was killed" +
-                    (options_.outlives_ranks ? "" : "; mpirun ends the job for that, rankpool-run does not"),
-                scheduler::Unreported::may_have_run);
-    leaders_.erase(leader);
+  if (!glance_.is_over()) return;
+  for (const auto& [rank, process] : leaders_) {
+    if (process.has_ended()) {
+      lost_leaders_[rank] = "(pid " + std::to_string(process.pid()) + "), was killed" +
+                            (options_.outlives_ranks ? "" : "; mpirun ends the job for that, rankpool-run does not");
+    }
   }
+  give_up_lost_leaders();
+}
+
+void Engine::give_up_lost_leaders() {
+  for (const auto& [rank, why] : std::exchange(lost_leaders_, {})) {
+    leaders_.erase(rank);
+    const auto node = std::ranges::find(remote_, rank, &RemoteNode::leader);
+    if (node == remote_.end() || transport_->is_given_up(rank)) continue;
+    transport_->give_up(rank);
+    host_broken(static_cast<scheduler::HostId>(node - remote_.begin() + 1),
+                "its leader, rank " + std::to_string(rank) + " on " + host_name(rank) + " " + why,
+                scheduler::Unreported::may_have_run);
+  }
+}
+
+std::string Engine::lose_leader(int rank, const std::string& why) {
+  const Lock lock(seat_.mutex());
+  lost_leaders_[rank] = "is lost: " + why;
+  leave_to_driver();
+  return "rank " + std::to_string(rank) + " on " + host_name(rank) + " is lost: " + why;
 }
 
 void Engine::initializer_failed(host::Place place, detail::Bytes image) {

@@ -22,8 +22,6 @@
 namespace rankpool::transport {
 namespace {
 
-constexpr std::chrono::seconds finalize_limit{5};
-
 std::atomic<std::ptrdiff_t> threads_of_mpi{0};
 
 std::unique_ptr<boost::mpi::environment> start_mpi() {
@@ -73,19 +71,26 @@ MpiSession::~MpiSession() {
 void MpiSession::finalise() {
   std::optional<std::jthread> watchdog;
   if (environment_ && loss_) {
+    if (loss_->limit == std::chrono::seconds::zero()) exit_unfinalised();
     watchdog.emplace([this](const std::stop_token& finalised) {
       std::mutex mutex;
       std::unique_lock lock(mutex);
       std::condition_variable_any never;
-      never.wait_for(lock, finalised, finalize_limit, [] { return false; });
-      if (finalised.stop_requested()) return;
-      loss_->last_word(loss_->exit_status);
-      std::cout.flush();
-      std::fflush(nullptr);
-      _exit(loss_->exit_status);
+      never.wait_for(lock, finalised, loss_->limit, [] { return false; });
+      if (!finalised.stop_requested()) exit_unfinalised();
     });
   }
   environment_.reset();
+  if (!watchdog) return;
+  watchdog.reset();
+  loss_->last_word(loss_->exit_status);
+}
+
+void MpiSession::exit_unfinalised() const {
+  std::cout.flush();
+  std::fflush(nullptr);
+  loss_->last_word(loss_->exit_status);
+  _exit(loss_->exit_status);
 }
 
 void MpiSession::require_thread_multiple() const {
@@ -102,9 +107,10 @@ void MpiSession::require_thread_multiple() const {
   throw std::runtime_error(text.str());
 }
 
-void MpiSession::expect_no_answers(std::string loss, std::function<void(int status)> last_word) {
+void MpiSession::expect_no_answers(std::string loss, std::function<void(int status)> last_word,
+                                   std::chrono::seconds limit) {
   if (loss_) return;
-  loss_ = {.text = std::move(loss), .last_word = std::move(last_word)};
+  loss_ = {.text = std::move(loss), .last_word = std::move(last_word), .limit = limit};
   // Comes before the end of the session, as exit's handlers run in reverse order.
   on_exit([](int status, void* session) { static_cast<MpiSession*>(session)->loss_->exit_status = status; }, this);
 }

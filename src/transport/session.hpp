@@ -4,6 +4,7 @@
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/environment.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -44,11 +45,13 @@ class MpiSession {
   [[nodiscard]] const boost::mpi::communicator& world() const { return world_; }
 
   /// Ranks have died: MPI may wait for them for ever when it is finalised, and in everything that all ranks do
-  /// together. If MPI is not finalised within a few seconds when the process exits, the process ends all the same, with
+  /// together. If MPI is not finalised within that limit when the process exits, the process ends all the same, with
   /// the status given to exit(). What the program registered with std::atexit() before MPI was started is not called
   /// then.
-  /// @param loss what happened, for messages. @param last_word called before such an end, with the status.
-  void expect_no_answers(std::string loss, std::function<void(int status)> last_word);
+  /// @param loss what happened, for messages. @param last_word called when the process exits, with the status.
+  /// @param limit for MPI to be finalised; 0: it is not tried.
+  void expect_no_answers(std::string loss, std::function<void(int status)> last_word,
+                         std::chrono::seconds limit = std::chrono::seconds(5));
   [[nodiscard]] bool has_lost_ranks() const { return loss_.has_value(); }
   /// @throws std::runtime_error if ranks have died: those that live can do nothing together any more.
   void require_all_ranks() const;
@@ -63,10 +66,12 @@ class MpiSession {
   struct Loss {
     std::string text;
     std::function<void(int status)> last_word;
+    std::chrono::seconds limit{};
     int exit_status = 0;  ///< of this process, when it exits
   };
 
   void finalise();
+  [[noreturn]] void exit_unfinalised() const;
 
   std::unique_ptr<boost::mpi::environment> environment_;
   boost::mpi::communicator world_;
