@@ -1,0 +1,41 @@
+// Where the tasks of a map run: prints so many "host tasks", and whether each result is right.
+//
+//   spread TASKS MICROSECONDS
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <ranges>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <rankpool/rankpool.hpp>
+
+namespace {
+
+std::pair<int, std::string> work(int i, int microseconds) {
+  std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+  return {i * 3, rankpool::this_task::host()};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 64;
+  return rankpool::run(argc, argv, [argv](rankpool::Pool& pool) {
+    const auto tasks = std::views::iota(0, std::atoi(argv[1]));
+    const auto results = pool.map(rankpool::bind([](int microseconds, int i) { return work(i, microseconds); },
+                                                 std::atoi(argv[2])),
+                                  tasks);
+    std::map<std::string, int> hosts;
+    int wrong = 0;
+    for (int i = 0; const auto& [value, host] : results) {
+      ++hosts[host];
+      if (value != 3 * i++) ++wrong;
+    }
+    for (const auto& [host, count] : hosts) std::cout << host << ' ' << count << '\n';
+    std::cout << results.size() << " results, " << wrong << " wrong, " << pool.processes() << " executors\n";
+    return wrong == 0 ? 0 : 1;
+  });
+}
