@@ -20,6 +20,5 @@
 # Where rankpool is installed.
 PATH=$HOME/rankpool/bin:$PATH
 
-# Your program and its arguments: which of the jobs it is, it learns here from its first one. A journal needs that number
-# in its name.
+# Your program and its arguments, among them the number of the job. A journal needs that number in its name, too.
 exec rankpool-run ./app "$SLURM_ARRAY_TASK_ID"

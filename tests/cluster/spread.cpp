@@ -1,6 +1,7 @@
-// Where the tasks of a map run: prints so many "host tasks", and whether each result is right.
+// Where the tasks of a map run: prints so many "host tasks", and whether each result is right. With a status, that is
+// what it ends with, while its other ranks have not ended yet.
 //
-//   spread TASKS MICROSECONDS
+//   spread TASKS MICROSECONDS [STATUS]
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -14,7 +15,7 @@
 
 namespace {
 
-std::pair<int, std::string> work(int i, int microseconds) {
+std::pair<int, std::string> work(int microseconds, int i) {
   std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
   return {i * 3, rankpool::this_task::host()};
 }
@@ -22,12 +23,11 @@ std::pair<int, std::string> work(int i, int microseconds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 64;
-  return rankpool::run(argc, argv, [argv](rankpool::Pool& pool) {
+  if (argc < 3) return 64;
+  const int wanted = argc > 3 ? std::atoi(argv[3]) : 0;
+  const int status = rankpool::run(argc, argv, [argv, wanted](rankpool::Pool& pool) {
     const auto tasks = std::views::iota(0, std::atoi(argv[1]));
-    const auto results = pool.map(rankpool::bind([](int microseconds, int i) { return work(i, microseconds); },
-                                                 std::atoi(argv[2])),
-                                  tasks);
+    const auto results = pool.map(rankpool::bind(work, std::atoi(argv[2])), tasks);
     std::map<std::string, int> hosts;
     int wrong = 0;
     for (int i = 0; const auto& [value, host] : results) {
@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
     }
     for (const auto& [host, count] : hosts) std::cout << host << ' ' << count << '\n';
     std::cout << results.size() << " results, " << wrong << " wrong, " << pool.processes() << " executors\n";
-    return wrong == 0 ? 0 : 1;
+    return wrong == 0 ? wanted : 1;
   });
+  if (status != wanted) std::this_thread::sleep_for(std::chrono::seconds(3));
+  return status;
 }
