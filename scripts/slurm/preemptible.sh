@@ -29,17 +29,17 @@ most_restarts=50
 results() { rankpool-journal list "$journal" 2>/dev/null; }
 before=$(results)
 
-# Your program and its arguments, before the &.
-rankpool-run ./app &
+trap '' TERM  # scancel tells everybody; without this script the others would have no time to end in order
+(
+  trap - TERM
+  # Your program and its arguments.
+  exec rankpool-run ./app
+) &
 run=$!
-
 trap 'kill -USR1 "$run"' USR1
-trap : TERM  # scancel tells everybody; without the script the others would have no time to end in order
-while :; do
-  wait "$run"
-  status=$?
-  kill -0 "$run" 2>/dev/null || break  # otherwise a signal has ended `wait`
-done
+while kill -0 "$run" 2>/dev/null; do wait "$run"; done  # a signal ends `wait`, not the run
+wait "$run"
+status=$?
 
 stop() {
   echo "$SLURM_JOB_NAME: stopped, and not finished: $1" >&2
@@ -50,6 +50,7 @@ stop() {
 # After scancel the job is over. One that was preempted, Slurm itself puts into the queue.
 [[ $(scontrol show job "$SLURM_JOB_ID") == *JobState=RUNNING* ]] || stop 'Slurm has ended the job'
 [ "${SLURM_RESTART_COUNT:-0}" -lt "$most_restarts" ] || stop "it was put into the queue again $most_restarts times"
-[ "$SECONDS" -lt 600 ] || [ "$(results)" != "$before" ] ||
+after=$(results)
+[ "$SECONDS" -lt 600 ] || [ -z "$after" ] || [ "$after" != "$before" ] ||
   stop "this run has added nothing to $journal; are single tasks longer than the job's --time?"
 scontrol requeue "$SLURM_JOB_ID" || stop 'Slurm does not put it into the queue again'

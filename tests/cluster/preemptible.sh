@@ -49,6 +49,11 @@ expect_status 75
 expect_text 'app: stopped, and not finished: it was put into the queue again 0 times'
 
 testing 'a run that adds nothing to the journal is the last one'
+cat >app <<END
+#!/bin/bash
+exec '$SPREAD' 100 100 75 sweep.journal
+END
+on n1 ./app >/dev/null
 script 's/-lt 600/-lt 0/'
 job=$(on head sbatch --parsable script.sh)
 end_of_job

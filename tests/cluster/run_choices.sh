@@ -56,7 +56,8 @@ expect 'a batch job, one node, ranks' "$recovery -n 4 true x" "$batch=1" --ranks
 expect 'a batch job' "$(srun 4) --ntasks=4 --ntasks-per-node=1 true x" "$batch=4"
 expect 'a batch job, nodes' "$(srun 2) --ntasks=2 --ntasks-per-node=1 true x" "$batch=4" --nodes 2
 expect 'a batch job, one of its nodes' 'true x' "$batch=4" --nodes 1
-expect 'a batch job, one of its nodes, ranks' "$recovery -n 3 --host localhost:3 true x" "$batch=4" --nodes 1 --ranks 3
+expect 'a batch job, one of its nodes, ranks' "$recovery -n 3 --host localhost:3 true x" \
+  "$batch=4" --nodes 1 --ranks 3
 expect 'a batch job, ranks' "$(srun 4) --ntasks=9 --overcommit true x" "$batch=4" --ranks 9
 expect 'a batch job, ranks per node' \
   "$(srun 4) --ntasks=12 --ntasks-per-node=3 --overcommit --distribution=cyclic true x" "$batch=4" --ranks-per-node 3
@@ -66,7 +67,8 @@ expect 'a batch job, --cpus-per-task' \
 expect 'a batch job, mpirun' 'mpirun --bind-to none --map-by ppr:1:node true x' "$batch=4" --launcher mpirun
 expect 'a batch job, mpirun, nodes' 'mpirun --bind-to none --map-by ppr:1:node -n 3 true x' \
   "$batch=4" --launcher mpirun --nodes 3
-expect 'a batch job, mpirun, ranks' 'mpirun --bind-to none --oversubscribe -n 9 true x' "$batch=4" --launcher mpirun --ranks 9
+expect 'a batch job, mpirun, ranks' 'mpirun --bind-to none --oversubscribe -n 9 true x' \
+  "$batch=4" --launcher mpirun --ranks 9
 
 salloc='SLURM_JOB_ID=1 SLURM_JOB_NUM_NODES'
 expect 'the shell of salloc, one node' "$(srun 1) --ntasks=1 --ntasks-per-node=1 true x" "$salloc=1"
@@ -90,7 +92,7 @@ expect 'a rank that has inherited the port of a terminal' 'true x' "$step=4 PMIX
 expect_in_terminal() {
   local where=$1 expected=$2
   shift 2
-  printed=$(env -i PATH="$tools:$PATH" "$@" script --quiet --return --command "bash $RUN --dry-run true x" /dev/null </dev/null |
+  printed=$(env -i PATH="$tools:$PATH" "$@" script --quiet --command "bash $RUN --dry-run true x" /dev/null </dev/null |
     tr -d '\r\0\4\b' | sed 's/\^D//g; s/ *$//')
   [ "$printed" = "$expected" ] || {
     problems=$((problems + 1))

@@ -1,7 +1,7 @@
 // Where the tasks of a map run: prints so many "host tasks", and whether each result is right. With a status, that is
 // what it ends with, while its other ranks have not ended yet.
 //
-//   spread TASKS MICROSECONDS [STATUS]
+//   spread TASKS MICROSECONDS [STATUS [JOURNAL]]
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -25,9 +25,10 @@ std::pair<int, std::string> work(int microseconds, int i) {
 int main(int argc, char** argv) {
   if (argc < 3) return 64;
   const int wanted = argc > 3 ? std::atoi(argv[3]) : 0;
-  const int status = rankpool::run(argc, argv, [argv, wanted](rankpool::Pool& pool) {
+  const int status = rankpool::run(argc, argv, [argc, argv, wanted](rankpool::Pool& pool) {
     const auto tasks = std::views::iota(0, std::atoi(argv[1]));
-    const auto results = pool.map(rankpool::bind(work, std::atoi(argv[2])), tasks);
+    const auto results =
+        pool.map(rankpool::bind(work, std::atoi(argv[2])), tasks, {.journal = argc > 4 ? argv[4] : ""});
     std::map<std::string, int> hosts;
     int wrong = 0;
     for (int i = 0; const auto& [value, host] : results) {
