@@ -38,9 +38,9 @@ expect() {
   }
 }
 
-# What all commands of srun have in common: srun NODES
+# What all commands of srun have in common: srun NODES [WITHOUT]
 srun() {
-  echo "srun --mpi=pmix --nodes=$1 --cpu-bind=none --input=0 --export=ALL --kill-on-bad-exit=1"
+  echo "env ${2:+$2 }SLURM_PMIX_FENCE=tree srun --mpi=pmix --nodes=$1 --cpu-bind=none --input=0 --export=ALL --kill-on-bad-exit=1"
 }
 recovery='env OMPI_MCA_async_mpi_finalize=1 mpirun --bind-to none --enable-recovery --oversubscribe'
 
@@ -62,7 +62,7 @@ expect 'a batch job, ranks' "$(srun 4) --ntasks=9 --overcommit true x" "$batch=4
 expect 'a batch job, ranks per node' \
   "$(srun 4) --ntasks=12 --ntasks-per-node=3 --overcommit --distribution=cyclic true x" "$batch=4" --ranks-per-node 3
 expect 'a batch job, --cpus-per-task' \
-  "env -u SLURM_CPUS_PER_TASK -u SRUN_CPUS_PER_TASK $(srun 4) --ntasks=4 --ntasks-per-node=1 true x" \
+  "$(srun 4 '-u SLURM_CPUS_PER_TASK -u SRUN_CPUS_PER_TASK') --ntasks=4 --ntasks-per-node=1 true x" \
   "$batch=4 SLURM_CPUS_PER_TASK=8 SRUN_CPUS_PER_TASK=8"
 expect 'a batch job, mpirun' 'mpirun --bind-to none --map-by ppr:1:node true x' "$batch=4" --launcher mpirun
 expect 'a batch job, mpirun, nodes' 'mpirun --bind-to none --map-by ppr:1:node -n 3 true x' \
@@ -101,7 +101,7 @@ expect_in_terminal() {
 }
 shell=(SLURM_JOB_ID=1 SLURMD_NODENAME=n1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PTY_PORT=1 PMIX_RANK=0)
 expect_in_terminal 'the shell of srun --pty' \
-  "env -u PMIX_RANK -u SLURM_PTY_PORT -u SLURM_STEP_NUM_TASKS $(srun 2) --ntasks=2 --ntasks-per-node=1 --overlap true x" \
+  "$(srun 2 '-u PMIX_RANK -u SLURM_PTY_PORT -u SLURM_STEP_NUM_TASKS') --ntasks=2 --ntasks-per-node=1 --overlap true x" \
   SLURM_JOB_NUM_NODES=2 "${shell[@]}"
 expect_in_terminal 'the shell of srun --pty, one node' \
   'env -u PMIX_RANK -u SLURM_PTY_PORT -u SLURM_STEP_NUM_TASKS true x' SLURM_JOB_NUM_NODES=1 "${shell[@]}"
