@@ -16,6 +16,7 @@
 #include "host/stderr_tail.hpp"
 #include "shared/access.hpp"
 #include "support/spin.hpp"
+#include "support/stop_signals.hpp"
 #include "support/text.hpp"
 #include "task/exception_image.hpp"
 
@@ -289,6 +290,7 @@ bool Executor::look_for_work() {
 
 void executor_main(Channel& channel, std::uint32_t slot) {
   task::mark_executor();
+  support::leave_stop_signals_to_master();
   keep_stderr(channel, slot);
   dump_crashes_to(channel.last_words(slot).crash);
   Executor(channel, slot).serve();

@@ -88,7 +88,8 @@ void forget_launcher() {
     const std::string_view variable(*entry);
     // The user's word, not the launcher's: a task may run mpirun too.
     if (variable.starts_with("OMPI_ALLOW_RUN_AS_ROOT")) continue;
-    if (variable.starts_with("OMPI_") || variable.starts_with("PMIX_") || variable.starts_with("PMI_")) {
+    if (variable.starts_with("SLURM_STEP_NUM_TASKS=") || variable.starts_with("OMPI_") ||
+        variable.starts_with("PMIX_") || variable.starts_with("PMI_")) {
       names.emplace_back(variable.substr(0, variable.find('=')));
     }
   }

@@ -8,17 +8,18 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <iostream>
+#include <exception>
+#include <locale>
 #include <sstream>
 #include <system_error>
 #include <utility>
-#include <vector>
+
+#include <rankpool/errors.hpp>
 
 #include "launch/start.hpp"
 #include "launch/status_note.hpp"
-#include "launch/stop_signals.hpp"
 #include "support/signal_mask.hpp"
+#include "support/stop_signals.hpp"
 #include "task/death_report.hpp"
 #include "transport/session.hpp"
 
@@ -33,6 +34,9 @@ constexpr std::chrono::milliseconds patience = 10s;
 
 // So often calls are looked at whose tasks may be too long for the time left.
 constexpr std::chrono::milliseconds between_looks = 1s;
+
+// Until somebody else has answered, or is done.
+constexpr std::chrono::milliseconds short_pause = 20ms;
 
 // After a signal only a second may be assumed: mpirun kills its ranks after two.
 constexpr auto time_to_catch = 250ms;
@@ -74,8 +78,9 @@ std::unique_ptr<EndWatch> EndWatch::of(StartedPool& pool, Options options) {
 }
 
 std::ptrdiff_t EndWatch::threads(const LifelineHub* lifelines) {
-  if (lifelines != nullptr) return 2;  // its own, too
-  return is_in_job(look_up) ? 1 : 0;
+  constexpr std::ptrdiff_t own = 2;
+  if (lifelines != nullptr) return own + 1;
+  return is_in_job(look_up) ? own : 0;
 }
 
 EndWatch::Plan EndWatch::plan_for_end(Clock::time_point end, Seconds grace, std::string why) {
@@ -92,53 +97,116 @@ EndWatch::Plan EndWatch::plan_for_loss(Clock::time_point now, std::string why) {
 }
 
 EndWatch::EndWatch(std::weak_ptr<master::Engine> engine, std::unique_ptr<LifelineHub> lifelines, Options options)
-    : engine_(std::move(engine)),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       stop_(make_event()),
       loss_(make_event()),
+      engine_(std::move(engine)),
       lifelines_(std::move(lifelines)) {
-  if (lifelines_) lifelines_->watch([this](int rank, const std::string& why) { lose(rank, why); });
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
-  thread_ = std::thread([this] { watch(); });
+  begin_to_ask();
+  acting_ = std::thread([this] { do_acts(); });
+  watching_ = std::thread([this] { watch(); });
+  if (!lifelines_) return;
+  lifelines_->watch([this](int rank, const std::string& why) { lose(rank, why); },
+                    [this](const std::string& text) {
+                      if (options_.log != support::LogLevel::quiet) support::print_notice(options_.name, text);
+                    });
 }
 
+// Who watches is the last to go: the others may be stuck.
 EndWatch::~EndWatch() {
   // Without a good-bye the other leaders, whom MPI may let wait for the lost one, leave too.
   if (has_lost_node_) lifelines_->end_without_good_bye();
   lifelines_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    acts_no_more_ = true;
+  }
+  change_.notify_all();
+  acting_.join();
   set(stop_);
-  thread_.join();
+  watching_.join();
 }
 
+void EndWatch::forget_pool() {
+  std::unique_lock lock(mutex_);
+  engine_.reset();
+  change_.wait(lock, [this] { return !is_acting_; });
+}
+
+// ----------------------------------------------------------------------------------------------------- who watches
+
 void EndWatch::watch() {
-  if (options_.grace > Seconds::zero() && is_in_job(look_up)) ask_for_end();
   do {
+    hear_answer();
     if (options_.owns_process) look_at_signals();
     look_at_losses();
     if (plan_) act(*plan_);
-  } while (!is_to_stop(until_next_act()));
+    hand_over_acts();
+  } while (!is_to_stop(until_next_look()));
 }
 
-void EndWatch::ask_for_end() {
-  const auto ask = [this](const std::vector<std::string>& command) {
-    return output_of(command, patience, stop_.get());
+void EndWatch::begin_to_ask() {
+  if (options_.grace <= Seconds::zero() || !is_in_job(look_up)) return;
+  const auto ask = [stop = stop_.get(),
+                    environment = environment_for_slurm()](const std::vector<std::string>& command) {
+    return output_of(command, environment, patience, stop);
   };
-  const auto end = end_of_job(look_up, ask);
-  const std::string grace = in_seconds(options_.grace);
-  if (end) {
-    const std::string when = local_time_text(*end);
-    const auto left = std::chrono::duration_cast<Clock::duration>(*end - std::chrono::system_clock::now());
-    plan_ = plan_for_end(Clock::now() + left, options_.grace,
-                         "the job's time ends at " + when + ", and in its last " + grace + " no task is started");
+  answer_ =
+      std::async(std::launch::async, [question = EndQuestion::of(look_up), ask] { return end_of_job(question, ask); });
+}
+
+void EndWatch::hear_answer() {
+  if (!answer_.valid() || answer_.wait_for(0s) != std::future_status::ready) return;
+  std::optional<WallTime> end;
+  try {
+    end = answer_.get();
+  } catch (const std::exception&) {
+    // Without memory for it nobody knows.
   }
-  if (options_.log != support::LogLevel::info) return;
-  support::print_notice(options_.name, end ? plan_->why : "when the job's time ends is not known, or it has no limit");
+  std::string text = "when the job's time ends is not known, or it has no limit";
+  if (end) {
+    text = "the job's time ends at " + local_time_text(*end) + ", and in its last " + in_seconds(options_.grace) +
+           " no task is started";
+    const auto left = std::chrono::duration_cast<Clock::duration>(*end - std::chrono::system_clock::now());
+    hasten(plan_for_end(Clock::now() + left, options_.grace, text));
+  }
+  if (options_.log == support::LogLevel::info) support::print_notice(options_.name, text);
 }
 
 void EndWatch::look_at_signals() {
-  const int signal = stop_signal();
+  const int signal = support::stop_signal();
   if (signal == 0 || std::exchange(is_signalled_, true)) return;
   hasten(plan_for_signal(Clock::now(), "the job is going to be ended: " + task::signal_name(signal) + " has come"));
+}
+
+/// Without that node the job can't go on, unless the launcher promises that the other ranks can.
+void EndWatch::look_at_losses() {
+  std::vector<std::pair<int, std::string>> losses;
+  {
+    const std::lock_guard lock(mutex_);
+    if (losses_.empty()) return;
+    losses.swap(losses_);
+    reset(loss_);
+  }
+  for (const auto& [rank, why] : losses) {
+    if (transport::MpiSession::outlives_ranks()) {
+      acts_.emplace_back([rank = rank, why = why](master::Engine& engine) { engine.lose_leader(rank, why); });
+      continue;
+    }
+    const std::string text = "rank " + std::to_string(rank) + " on " +
+                             options_.hosts.at(static_cast<std::size_t>(rank)) + " is lost: " + why +
+                             "; the job can't go on without it, and ends";
+    hasten(plan_for_loss(Clock::now(), text));
+    acts_.emplace_back([rank = rank, text](master::Engine& engine) { engine.end_without_leader(rank, text); });
+  }
+}
+
+void EndWatch::lose(int rank, const std::string& why) {
+  has_lost_node_ = true;
+  const std::lock_guard lock(mutex_);
+  losses_.emplace_back(rank, why);
+  set(loss_);
 }
 
 /// What comes first counts.
@@ -146,51 +214,45 @@ void EndWatch::hasten(const Plan& plan) {
   if (!plan_ || plan.exit < plan_->exit) plan_ = plan;
 }
 
-/// Without that node the job can't go on, unless the launcher promises that the other ranks can.
-void EndWatch::lose(int rank, const std::string& why) {
-  const std::shared_ptr<master::Engine> engine = engine_.lock();
-  if (engine == nullptr) return;
-  has_lost_node_ = true;
-  const std::string text = engine->lose_leader(rank, why);
-  if (transport::MpiSession::outlives_ranks()) return;
-  const std::lock_guard lock(mutex_);
-  plan_for_loss_ = plan_for_loss(Clock::now(), text + "; the job can't go on without it, and ends");
-  set(loss_);
-}
-
-void EndWatch::look_at_losses() {
-  const std::lock_guard lock(mutex_);
-  if (!plan_for_loss_) return;
-  reset(loss_);
-  hasten(*std::exchange(plan_for_loss_, std::nullopt));
-}
-
 void EndWatch::act(const Plan& plan) {
   const auto now = Clock::now();
   if (options_.owns_process && now >= plan.exit) exit_now(plan);
-  const std::shared_ptr<master::Engine> engine = engine_.lock();
-  if (engine == nullptr) return;
-  if (now >= plan.at_once) return engine->end_job(Ending::at_once, plan.why);
-  if (now >= plan.no_results) return engine->end_job(Ending::no_results, plan.why);
-  if (now >= plan.no_new_tasks) return engine->end_job(Ending::no_new_tasks, plan.why);
-  engine->stop_longer_than(plan.no_results - now, plan.why);
+  if (!acts_.empty()) return;  // first what is due
+  acts_.emplace_back([plan, now](master::Engine& engine) {
+    if (now >= plan.at_once) return engine.end_job(Ending::at_once, plan.why);
+    if (now >= plan.no_results) return engine.end_job(Ending::no_results, plan.why);
+    if (now >= plan.no_new_tasks) return engine.end_job(Ending::no_new_tasks, plan.why);
+    engine.stop_longer_than(plan.no_results - now, plan.why);
+  });
 }
 
-std::chrono::milliseconds EndWatch::until_next_act() const {
+/// What can't be done yet waits for the next look.
+void EndWatch::hand_over_acts() {
+  if (acts_.empty()) return;
+  const std::lock_guard lock(mutex_);
+  if (is_acting_ || acts_no_more_) return;
+  next_act_ = std::move(acts_.front());
+  acts_.pop_front();
+  is_acting_ = true;
+  change_.notify_all();
+}
+
+std::chrono::milliseconds EndWatch::until_next_look() const {
+  if (answer_.valid() || !acts_.empty()) return short_pause;
   if (!plan_) return never;
   const auto now = Clock::now();
   for (const auto next : {plan_->no_new_tasks, plan_->no_results, plan_->at_once, plan_->exit}) {
     if (next > now) return std::min(between_looks, std::chrono::ceil<std::chrono::milliseconds>(next - now));
   }
-  return options_.owns_process ? 0ms : never;
+  return options_.owns_process ? 0ms : between_looks;
 }
 
 bool EndWatch::is_to_stop(std::chrono::milliseconds wait) {
   // One that has come is not waited for again.
-  const int signals = options_.owns_process && !is_signalled_ ? stop_signal_file() : -1;
+  const int signals = options_.owns_process && !is_signalled_ ? support::stop_signal_file() : -1;
   std::array<pollfd, 3> files{{{stop_.get(), POLLIN, 0}, {signals, POLLIN, 0}, {loss_.get(), POLLIN, 0}}};
   poll(files.data(), files.size(), static_cast<int>(wait.count()));
-  return files[0].revents != 0;
+  return (files[0].revents & POLLIN) != 0;
 }
 
 /// The program has had its time.
@@ -204,6 +266,31 @@ void EndWatch::exit_now(const Plan& plan) const {
     note_status(status_of_unfinished);
   }
   _exit(status_of_unfinished);
+}
+
+// -------------------------------------------------------------------------------------------------------- who acts
+
+void EndWatch::do_acts() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    change_.wait(lock, [this] { return next_act_ || acts_no_more_; });
+    if (!next_act_) return;
+    const Act act = std::exchange(next_act_, nullptr);
+    std::shared_ptr<master::Engine> engine = engine_.lock();
+    lock.unlock();
+    try {
+      if (engine) act(*engine);
+    } catch (...) {
+      if (options_.log != support::LogLevel::quiet) {
+        support::print_notice(options_.name,
+                              "the pool can't be ended in order: " + detail::text_of(std::current_exception()));
+      }
+    }
+    engine.reset();
+    lock.lock();
+    is_acting_ = false;
+    change_.notify_all();
+  }
 }
 
 }  // namespace rankpool::launch

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "launch/walltime.hpp"
+
 namespace rankpool::launch {
 namespace {
 
@@ -36,7 +38,10 @@ std::uint64_t count(std::string_view name, std::string_view text) {
   return whole_number(name, text, "0 (automatic) or a positive whole number");
 }
 
-constexpr std::string_view unix_time = "a time in whole seconds since 1970, as `date +%s` prints it";
+void check_end_time(std::string_view name, std::string_view text) {
+  constexpr std::string_view accepted = "a time in whole seconds since 1970, as `date +%s` prints it";
+  if (whole_number(name, text, accepted) > latest_end_time) refuse(name, text, accepted);
+}
 
 std::uint64_t seed(std::string_view name, std::string_view text) {
   return whole_number(name, text, "a whole number from 0 to 2^64 - 1");
@@ -103,7 +108,7 @@ constexpr std::array variables{
     Variable{"RANKPOOL_CHANNEL_MB", [](Settings& s, Text n, Text t) { s.channel_mb = count(n, t); }},
     Variable{"RANKPOOL_CHUNKSIZE", [](Settings& s, Text n, Text t) { s.chunksize = count(n, t); }},
     // Who watches for it looks for itself; see end_of_job().
-    Variable{"RANKPOOL_END_TIME", [](Settings&, Text n, Text t) { whole_number(n, t, unix_time); }},
+    Variable{"RANKPOOL_END_TIME", [](Settings&, Text n, Text t) { check_end_time(n, t); }},
     Variable{"RANKPOOL_GRACE", [](Settings& s, Text n, Text t) { s.grace = seconds(n, t); }},
     Variable{"RANKPOOL_INLINE", [](Settings& s, Text n, Text t) { s.inline_tasks = one_of(switches, n, t); }},
     Variable{"RANKPOOL_LOG", [](Settings& s, Text n, Text t) { s.log = one_of(log_levels, n, t); }},

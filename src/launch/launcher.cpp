@@ -25,6 +25,10 @@ std::optional<std::string> look_up(const char* name) {
 }
 
 Launcher detect(const Lookup& lookup) {
+  // A shell that `srun --pty` gives, and all that is started in it, has the variables of its step's only task.
+  if (lookup("SLURM_PTY_PORT") && !lookup("OMPI_COMM_WORLD_SIZE") && number(lookup, "SLURM_STEP_NUM_TASKS") == 1) {
+    return {};
+  }
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
     if (lookup(name)) return {.launch = Launch::launched, .error = {}};
   }

@@ -38,14 +38,19 @@ constexpr int probe_seconds = 5;
 constexpr int probes = 5;
 constexpr unsigned unanswered_milliseconds = 1000U * probe_seconds * (probes + 1);
 
+constexpr std::chrono::milliseconds never{-1};
+
 // A launcher that ends the job for it does so without more words.
 constexpr auto time_for_launcher = 5000ms;
 
 constexpr auto time_to_introduce = 10s;
+constexpr auto time_to_call = 20s;  // all leaders should have, by then
+constexpr auto pause_without_room = 1s;
+constexpr std::size_t most_callers = 64;  // at a time; more wait for their turn
 constexpr auto time_to_connect = 3000ms;
 constexpr std::uint8_t good_bye = 'b';
 
-/// What a leader says first.
+/// What a leader says first, and what the master answers.
 struct Introduction {
   std::uint64_t token = 0;
   std::int32_t rank = -1;
@@ -73,18 +78,24 @@ void keep_alive(int line) {
   set(line, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
+/// What came over a line.
+struct Heard {
+  enum class What { nothing, parting, end };
+  What what = What::nothing;
+  std::string why = {};
+};
+
 void say_good_bye(const UniqueFd& line) {
   [[maybe_unused]] const ssize_t sent = send(line.get(), &good_bye, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/// What has come over the line: why it is broken; nothing where the other has said good-bye.
-std::optional<std::string> why_broken(const UniqueFd& line) {
+Heard hear_from(const UniqueFd& line) {
   std::uint8_t word = 0;
   const ssize_t bytes = recv(line.get(), &word, 1, MSG_DONTWAIT);
-  if (bytes == 1 && word == good_bye) return std::nullopt;
-  if (bytes == 0) return "its connection was closed, as by the end of its process";
-  if (bytes < 0) return std::string("its connection is broken: ") + std::strerror(errno);
-  return "its connection says nonsense";
+  if (bytes == 1) return {.what = word == good_bye ? Heard::What::parting : Heard::What::nothing};
+  if (bytes == 0) return {.what = Heard::What::end, .why = "its connection was closed, as by the end of its process"};
+  if (errno == EAGAIN || errno == EINTR) return {};
+  return {.what = Heard::What::end, .why = std::string("its connection is broken: ") + std::strerror(errno)};
 }
 
 /// Those of this machine by which others may reach it.
@@ -176,59 +187,86 @@ LifelineHub::~LifelineHub() {
   for (const auto& [rank, line] : lines_) say_good_bye(line);
 }
 
-void LifelineHub::watch(OnLost on_lost) {
+void LifelineHub::watch(OnLost on_lost, Warn warn) {
   on_lost_ = std::move(on_lost);
+  warn_ = std::move(warn);
+  begun_ = Clock::now();
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   thread_ = std::thread([this] { serve(); });
 }
 
 void LifelineHub::serve() {
   for (;;) {
-    std::vector<pollfd> files{{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    std::vector<pollfd> files{{stop_.get(), POLLIN, 0}, {takes_callers() ? listener_.get() : -1, POLLIN, 0}};
     for (const Caller& caller : callers_) files.push_back({caller.line.get(), POLLIN, 0});
     std::vector<int> ranks;
     for (const auto& [rank, line] : lines_) {
       ranks.push_back(rank);
       files.push_back({line.get(), POLLIN, 0});
     }
-    poll(files.data(), files.size(), patience());
+    if (poll(files.data(), files.size(), patience()) < 0) continue;
     if (files[0].revents != 0) return;
-    const std::span heard = std::span(files).subspan(2 + callers_.size());
     for (std::size_t i = 0; i < ranks.size(); ++i) {
-      if (heard[i].revents == 0) continue;
-      const auto line = lines_.extract(ranks[i]);
-      if (const auto why = why_broken(line.mapped())) on_lost_(ranks[i], *why);
+      if (files[2 + callers_.size() + i].revents != 0) hear_line(ranks[i]);
     }
     for (std::size_t i = 0; i < callers_.size(); ++i) {
       if (files[2 + i].revents != 0) hear(callers_[i]);
     }
     drop_silent_callers();
     if (files[1].revents != 0) admit();
+    look_at_missing();
   }
 }
 
-/// In milliseconds; who does not say who it is is waited for no longer than that.
+void LifelineHub::hear_line(int rank) {
+  const auto line = lines_.find(rank);
+  const Heard heard = hear_from(line->second);
+  if (heard.what == Heard::What::nothing) return;
+  lines_.erase(line);
+  if (heard.what == Heard::What::end) on_lost_(rank, heard.why);
+}
+
+bool LifelineHub::takes_callers() const {
+  return listener_ && callers_.size() < most_callers && Clock::now() >= no_callers_until_;
+}
+
+/// In milliseconds. As long as somebody is awaited the clock is looked at, too.
 int LifelineHub::patience() const {
   constexpr int look_again = 1000;
-  return callers_.empty() ? -1 : look_again;
+  return listener_ ? look_again : -1;
+}
+
+/// Nobody else is to call once all have.
+void LifelineHub::look_at_missing() {
+  const bool all_are_there = admitted_ >= expected_;
+  if (!listener_ || (!all_are_there && Clock::now() < begun_ + time_to_call)) return;
+  listener_.reset();
+  callers_.clear();
+  if (all_are_there) return;
+  warn_(std::to_string(expected_ - admitted_) + " of " + std::to_string(expected_) +
+        " other nodes can't reach the master by TCP (a firewall?): of the loss of one the pool may not hear");
 }
 
 void LifelineHub::admit() {
   UniqueFd line(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!line) return;
+  if (!line) {
+    no_callers_until_ = Clock::now() + pause_without_room;  // of descriptors, say
+    return;
+  }
   keep_alive(line.get());
+  set(line.get(), SOL_SOCKET, SO_RCVLOWAT, sizeof(Introduction));  // part of it is nothing to be woken for
   callers_.push_back({std::move(line), Clock::now()});
 }
 
 void LifelineHub::hear(Caller& caller) {
   Introduction introduction;
-  const ssize_t bytes = recv(caller.line.get(), &introduction, sizeof introduction, MSG_PEEK | MSG_DONTWAIT);
-  if (bytes > 0 && bytes < static_cast<ssize_t>(sizeof introduction)) return;  // the rest is under way
-  if (bytes == sizeof introduction && introduction.token == address_.token) {
-    recv(caller.line.get(), &introduction, sizeof introduction, MSG_DONTWAIT);
-    lines_.insert_or_assign(introduction.rank, std::move(caller.line));
-  }
-  caller.line = {};
+  UniqueFd line = std::move(caller.line);
+  const ssize_t bytes = recv(line.get(), &introduction, sizeof introduction, MSG_DONTWAIT);
+  if (bytes != sizeof introduction || introduction.token != address_.token) return;
+  if (send(line.get(), &introduction, sizeof introduction, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof introduction) return;
+  set(line.get(), SOL_SOCKET, SO_RCVLOWAT, 1);
+  ++admitted_;
+  lines_.insert_or_assign(introduction.rank, std::move(line));
 }
 
 void LifelineHub::drop_silent_callers() {
@@ -245,6 +283,7 @@ Lifeline::Lifeline(LifelineAddress address, int rank, OnLost on_lost)
 }
 
 Lifeline::~Lifeline() {
+  has_good_bye_ = std::uncaught_exceptions() == exceptions_;
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof one);
   thread_.join();
@@ -254,20 +293,35 @@ void Lifeline::serve() {
   const UniqueFd line = call();
   if (!line) return;
   connected_ = true;
-  if (is_to_stop(line.get(), POLLIN, std::chrono::milliseconds(-1))) return say_good_bye(line);
-  const auto why = why_broken(line);
-  if (why && !is_to_stop(-1, 0, time_for_launcher)) on_lost_(*why);
+  for (;;) {
+    if (is_to_stop(line.get(), POLLIN, never)) {
+      if (has_good_bye_) say_good_bye(line);
+      return;
+    }
+    const Heard heard = hear_from(line);
+    if (heard.what == Heard::What::parting) return;
+    if (heard.what == Heard::What::nothing) continue;
+    if (!is_to_stop(-1, 0, time_for_launcher)) on_lost_(heard.why);
+    return;
+  }
 }
 
-/// @returns nothing where no address of the master answers, or there is no time to wait for that.
+/// @returns nothing where the master answers at no address, or there is no time to wait for that. Who answers something
+/// else, or nothing, is another program: addresses may be those of a network that each machine has for itself.
 UniqueFd Lifeline::call() const {
+  const Introduction introduction{.token = address_.token, .rank = rank_};
   for (const std::string& host : address_.hosts) {
     UniqueFd line = begin_call(host, address_.port);
     if (!line) continue;
     if (is_to_stop(line.get(), POLLOUT, time_to_connect)) return {};
-    const Introduction introduction{.token = address_.token, .rank = rank_};
     const ssize_t sent = send(line.get(), &introduction, sizeof introduction, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent == sizeof introduction) return line;
+    if (sent != sizeof introduction) continue;
+    set(line.get(), SOL_SOCKET, SO_RCVLOWAT, sizeof introduction);
+    if (is_to_stop(line.get(), POLLIN, time_to_connect)) return {};
+    Introduction answer;
+    const ssize_t bytes = recv(line.get(), &answer, sizeof answer, MSG_DONTWAIT);
+    set(line.get(), SOL_SOCKET, SO_RCVLOWAT, 1);
+    if (bytes == sizeof answer && answer.token == introduction.token && answer.rank == rank_) return line;
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -43,9 +44,15 @@ class LifelineHub {
 
   [[nodiscard]] const LifelineAddress& address() const { return address_; }
 
+  /// Those who are to call; to be told before watch().
+  void expect(std::size_t leaders) { expected_ = leaders; }
+
+  using Warn = std::function<void(const std::string& text)>;
+
   /// Begins to watch, in a thread of its own. To be called once.
   /// @param on_lost called in that thread, once for each rank that is lost.
-  void watch(OnLost on_lost);
+  /// @param warn called in that thread where leaders don't call in time: they are not watched.
+  void watch(OnLost on_lost, Warn warn);
 
   /// The others are to take its end for that of the master.
   void end_without_good_bye() { has_good_bye_ = false; }
@@ -59,7 +66,10 @@ class LifelineHub {
   void serve();
   void admit();
   void hear(Caller& caller);
+  void hear_line(int rank);
+  void look_at_missing();
   void drop_silent_callers();
+  [[nodiscard]] bool takes_callers() const;
   [[nodiscard]] int patience() const;
 
   LifelineAddress address_;
@@ -67,7 +77,12 @@ class LifelineHub {
   support::UniqueFd stop_;
   std::vector<Caller> callers_;             ///< that have not said yet who they are
   std::map<int, support::UniqueFd> lines_;  ///< by rank
+  std::size_t expected_ = 0;
+  std::size_t admitted_ = 0;
+  std::chrono::steady_clock::time_point begun_{};
+  std::chrono::steady_clock::time_point no_callers_until_{};
   OnLost on_lost_;
+  Warn warn_;
   bool has_good_bye_ = true;
   std::thread thread_;
 };
@@ -77,15 +92,15 @@ class Lifeline {
  public:
   using OnLost = std::function<void(const std::string& why)>;
 
-  /// Calls the master, in a thread of its own; where that can't be reached nothing is watched.
+  /// Calls the master, in a thread of its own; where that can't be reached nothing is watched, and the master warns.
   /// @param on_lost called in that thread, once.
   Lifeline(LifelineAddress address, int rank, OnLost on_lost);
   Lifeline(const Lifeline&) = delete;
   Lifeline& operator=(const Lifeline&) = delete;
-  /// Says good-bye.
+  /// Says good-bye, unless an exception is flying: that the master should hear of.
   ~Lifeline();
 
-  /// Whether the master has been reached.
+  /// Whether the master has been reached, and knows this leader.
   [[nodiscard]] bool is_connected() const { return connected_; }
 
  private:
@@ -96,6 +111,8 @@ class Lifeline {
   LifelineAddress address_;
   int rank_;
   OnLost on_lost_;
+  int exceptions_ = std::uncaught_exceptions();
+  bool has_good_bye_ = true;
   support::UniqueFd stop_;
   std::atomic<bool> connected_ = false;
   std::thread thread_;

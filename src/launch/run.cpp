@@ -34,8 +34,8 @@
 #include "launch/start.hpp"
 #include "launch/start_watch.hpp"
 #include "launch/status_note.hpp"
-#include "launch/stop_signals.hpp"
 #include "launch/walltime.hpp"
+#include "support/stop_signals.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/session.hpp"
@@ -97,6 +97,12 @@ int call_master(const std::shared_ptr<detail::PoolCore>& core, const std::functi
   return status;
 }
 
+/// Zygote and executors inherit how signals are dealt with, and must not inherit MPI.
+void prepare_zygote() {
+  if (launch::is_in_job(launch::look_up)) support::catch_stop_signals();
+  ProcessZygote::instance().get(false);
+}
+
 /// What the program wants, and what is to be said of how it was started.
 PoolSettings settings_of(const PoolOptions& options) {
   PoolSettings settings = launch::merge(options, environ);
@@ -122,19 +128,29 @@ int call_master_in_time(const std::shared_ptr<master::Engine>& engine, const std
   return engine->is_cut_short() ? launch::status_of_unfinished : status;
 }
 
-EndWatch::Options watch_options(const PoolSettings& settings) {
-  return {.grace = settings.grace, .owns_process = true, .log = settings.log, .name = settings.name};
+EndWatch::Options watch_options(const PoolSettings& settings, const std::vector<transport::RankFacts>& facts,
+                                bool owns_process) {
+  std::vector<std::string> hosts;
+  for (const transport::RankFacts& rank : facts) hosts.push_back(rank.host);
+  return {.grace = settings.grace,
+          .owns_process = owns_process,
+          .log = settings.log,
+          .name = settings.name,
+          .hosts = std::move(hosts)};
 }
 
 int run_alone(const PoolSettings& settings, const std::function<int(Pool&)>& master) {
   if (!settings.error.empty()) throw std::invalid_argument(settings.error);
   launch::StartedPool pool{launch::start_alone(settings, ProcessZygote::instance().get(false)), nullptr, nullptr};
-  const auto end_watch = EndWatch::of(pool, watch_options(settings));
+  const auto end_watch = EndWatch::of(pool, watch_options(settings, {}, true));
   std::shared_ptr<master::Engine> core = std::move(pool.engine);
   // Executors that are left die with this process.
   ExitGuard guard([&core](int) { end_at_exit(*core); });
   const int status = status_of("", [&] { return call_master_in_time(core, master); });
-  guard.finish([&core] { core.reset(); });
+  guard.finish([&] {
+    if (end_watch) end_watch->forget_pool();
+    core.reset();
+  });
   return status;
 }
 
@@ -187,7 +203,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
     launch::StartedPool pool = launch::start_on(ranks, facts, settings, zygote, {.all_met = [&] { watch.reset(); }});
     lifeline = std::move(pool.lifeline);
     if (pool.engine == nullptr) return EXIT_SUCCESS;
-    end_watch = EndWatch::of(pool, watch_options(settings));
+    end_watch = EndWatch::of(pool, watch_options(settings, facts, true));
     core = std::move(pool.engine);
     guard.emplace([&](int exit_status) {
       if (!end_at_exit(*core)) give_up(mpi, exit_status);
@@ -197,6 +213,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
   });
   const auto meet = [&] {
     watch.reset();
+    if (end_watch) end_watch->forget_pool();
     core.reset();
     meet_all(mpi, ranks, facts, end_watch.get());
   };
@@ -212,7 +229,7 @@ int run_launched(const PoolSettings& settings, const std::function<int(Pool&)>& 
 
 void prefork() {
   detail::refuse_inside_task("prefork()");
-  ProcessZygote::instance().get(false);
+  prepare_zygote();
 }
 
 int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& master, PoolOptions options) {
@@ -220,9 +237,8 @@ int detail::run(int /*argc*/, char** /*argv*/, const std::function<int(Pool&)>& 
   try {
     const launch::Launcher launcher = launch::detect(launch::look_up);
     if (launcher.launch == launch::Launch::refused) throw std::runtime_error(launcher.error);
-    // Zygote and executors inherit this, and must not inherit MPI.
-    if (launch::is_in_job(launch::look_up)) launch::heed_stop_signals();
-    ProcessZygote::instance().get(false);
+    prepare_zygote();
+    const support::HeedingStopSignals heeding;
     const PoolSettings settings = settings_of(options);
     return launcher.launch == launch::Launch::launched ? run_launched(settings, master) : run_alone(settings, master);
   } catch (const std::exception& error) {
@@ -259,11 +275,11 @@ std::optional<Pool> Pool::open(boost::mpi::communicator communicator, PoolOption
   }
   const boost::mpi::communicator ranks(communicator, boost::mpi::comm_duplicate);
   host::Zygote& zygote = ProcessZygote::instance().get(true);
-  launch::StartedPool pool =
-      launch::start_on(ranks, launch::gather_facts(ranks, zygote), settings, zygote,
-                       {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
+  const auto facts = launch::gather_facts(ranks, zygote);
+  launch::StartedPool pool = launch::start_on(
+      ranks, facts, settings, zygote, {.root = root, .launched = communicator.size() > 1, .only_thread = only_thread});
   if (pool.engine == nullptr) return std::nullopt;
-  auto end_watch = EndWatch::of(pool, {.grace = settings.grace, .log = settings.log, .name = settings.name});
+  auto end_watch = EndWatch::of(pool, watch_options(settings, facts, false));
   return Pool(std::make_unique<launch::OpenedPool>(std::move(pool.engine), std::move(end_watch)));
 }
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <rankpool/detail/code_address.hpp>
@@ -116,8 +117,10 @@ void print_layout(const PoolSettings& settings, const Layout& layout, const std:
 std::shared_ptr<master::Engine> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
                                              int rank, const std::optional<master::OnlyThread>& only_thread) {
   print_warnings(settings, settings.warnings);
+  auto options = engine_options(settings, facts, only_thread);
+  options.foreign_threads += EndWatch::threads(nullptr);
   const std::string& host = facts[static_cast<std::size_t>(rank)].host;
-  return master::Engine::make(engine_options(settings, facts, only_thread),
+  return master::Engine::make(std::move(options),
                               std::make_unique<host::InlineHost>(rank, host, settings.initializer, settings.seed), 1,
                               nullptr, std::span<const master::RemoteNode>());
 }
@@ -145,14 +148,22 @@ struct Lifelines {
   std::optional<LifelineAddress> address;
 };
 
+std::unique_ptr<LifelineHub> make_hub() {
+  try {
+    return std::make_unique<LifelineHub>();
+  } catch (const std::system_error&) {
+    return nullptr;  // lost nodes are then the launcher's alone to notice
+  }
+}
+
 Lifelines make_lifelines(const boost::mpi::communicator& communicator, const std::vector<RankFacts>& facts, int root) {
   const auto machine_of = [&facts](int rank) { return facts[static_cast<std::size_t>(rank)].machine; };
   const auto is_elsewhere = [&](const RankFacts& rank) { return rank.machine != machine_of(root); };
   if (std::ranges::none_of(facts, is_elsewhere)) return {};
   Lifelines made;
-  if (communicator.rank() == root) made.hub = std::make_unique<LifelineHub>();
-  const auto address = transport::broadcast_bytes(
-      communicator, made.hub ? made.hub->address().encode() : std::vector<std::byte>(), root);
+  LifelineAddress none;
+  if (communicator.rank() == root) made.hub = make_hub();
+  const auto address = transport::broadcast_bytes(communicator, (made.hub ? made.hub->address() : none).encode(), root);
   if (machine_of(communicator.rank()) != machine_of(root)) made.address = LifelineAddress::decode(address);
   return made;
 }
@@ -162,6 +173,12 @@ Lifelines make_lifelines(const boost::mpi::communicator& communicator, const std
   support::print_notice(
       pool, "the master, rank " + std::to_string(master) + " on " + host + ", is lost: " + why + "; this rank ends");
   _exit(EXIT_FAILURE);
+}
+
+std::size_t leaders_elsewhere(const Layout& layout, const std::vector<RankFacts>& facts, int root) {
+  const auto machine_of = [&facts](int rank) { return facts[static_cast<std::size_t>(rank)].machine; };
+  return static_cast<std::size_t>(std::ranges::count_if(
+      layout.nodes, [&](const NodePlan& node) { return machine_of(node.leader) != machine_of(root); }));
 }
 
 std::vector<master::RemoteNode> remote_nodes(const Layout& layout, const std::vector<RankFacts>& facts, int root) {
@@ -244,6 +261,7 @@ StartedPool start_on(const boost::mpi::communicator& communicator, const std::ve
     worker::serve(*end.host, *transport, start.root, master ? &*master : nullptr);
     return {.engine = nullptr, .lifelines = nullptr, .lifeline = std::move(lifeline)};
   }
+  if (lifelines.hub) lifelines.hub->expect(leaders_elsewhere(layout, facts, start.root));
   auto options = engine_options(mine, facts, start.only_thread);
   options.foreign_threads += EndWatch::threads(lifelines.hub.get());
   return {.engine = master::Engine::make(std::move(options), std::move(end.host), node.executors, std::move(transport),

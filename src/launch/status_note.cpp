@@ -10,6 +10,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <rankpool/detail/home_process.hpp>
 
@@ -68,6 +69,9 @@ void note_end_of_job(int status) {
   [[maybe_unused]] const ssize_t written = pwrite(file.get(), text.data(), text.size(), 0);
 }
 
+// mpirun is to pass on what this rank has printed before.
+constexpr std::chrono::seconds time_to_pass_on{1};
+
 void end_without_lost_node(int status) {
   note_status(status);
   const pid_t parent = getppid();
@@ -78,8 +82,9 @@ void end_without_lost_node(int status) {
   const auto step = look_up("SLURM_STEP_ID");
   if (name == "slurmstepd" && job && step) {
     constexpr std::chrono::seconds patience{5};
-    output_of({"scancel", *job + "." + *step}, patience, -1);
+    output_of({"scancel", *job + "." + *step}, environment_for_slurm(), patience, -1);
   } else if (name == "mpirun" || name == "mpiexec" || name == "orterun") {
+    std::this_thread::sleep_for(time_to_pass_on);
     kill(parent, SIGKILL);
   }
 }

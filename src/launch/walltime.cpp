@@ -32,18 +32,31 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
   return value;
 }
 
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));  // NOLINT
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 /// Its standard output goes to `output`, its messages nowhere.
-pid_t start(const std::vector<std::string>& command, int output) {
-  std::vector<char*> arguments;
-  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));  // NOLINT
-  arguments.push_back(nullptr);
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& environment, int output) {
+  const std::vector<char*> arguments = pointers_to(command);
+  const std::vector<char*> variables = pointers_to(environment);
+  sigset_t no_signals;
+  sigemptyset(&no_signals);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigmask(&attributes, &no_signals);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, arguments.front(), &files, nullptr, arguments.data(), environ);
+  const int error = posix_spawnp(&child, arguments.front(), &files, &attributes, arguments.data(), variables.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error == 0 ? child : 0;
 }
@@ -52,15 +65,37 @@ pid_t start(const std::vector<std::string>& command, int output) {
 
 bool is_in_job(const Lookup& lookup) { return lookup("SLURM_JOB_ID") || lookup("RANKPOOL_END_TIME"); }
 
-std::optional<WallTime> end_of_job(const Lookup& lookup, const Ask& ask) {
-  for (const char* variable : {"RANKPOOL_END_TIME", "SLURM_JOB_END_TIME"}) {
+EndQuestion EndQuestion::of(const Lookup& lookup) {
+  EndQuestion question;
+  for (const char* variable : {"SLURM_JOB_END_TIME", "RANKPOOL_END_TIME"}) {
     const std::optional<std::string> text = lookup(variable);
     const auto seconds = text ? whole_number(*text) : std::nullopt;
-    if (seconds) return WallTime(std::chrono::seconds(*seconds));
+    if (seconds && *seconds <= static_cast<std::int64_t>(latest_end_time)) {
+      question.known = WallTime(std::chrono::seconds(*seconds));
+    }
   }
   const std::optional<std::string> job = lookup("SLURM_JOB_ID");
-  if (!job || !whole_number(*job)) return std::nullopt;
-  return parse_local_time(ask({"squeue", "--noheader", "--jobs", *job, "--format=%e"}));
+  if (job && whole_number(*job)) question.job = *job;
+  return question;
+}
+
+std::optional<WallTime> end_of_job(const EndQuestion& question, const Ask& ask) {
+  if (question.known || question.job.empty()) return question.known;
+  // Of an array, the number of one of its jobs is the number of the whole, too.
+  std::istringstream lines(ask({"squeue", "--noheader", "--jobs", question.job, "--format=%A %e"}));
+  for (std::string job, end; lines >> job >> end;) {
+    if (job == question.job) return parse_local_time(end);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> environment_for_slurm() {
+  std::vector<std::string> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable(*entry);
+    if (!variable.starts_with("SQUEUE_") && !variable.starts_with("SLURM_TIME_FORMAT=")) kept.emplace_back(variable);
+  }
+  return kept;
 }
 
 std::optional<WallTime> parse_local_time(std::string_view text) {
@@ -85,13 +120,14 @@ std::string local_time_text(WallTime time) {
   return text.str();
 }
 
-std::string output_of(const std::vector<std::string>& command, std::chrono::milliseconds limit, int stop) {
+std::string output_of(const std::vector<std::string>& command, const std::vector<std::string>& environment,
+                      std::chrono::milliseconds limit, int stop) {
   const auto deadline = Clock::now() + limit;
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return {};
   const support::UniqueFd reading(ends[0]);
   support::UniqueFd writing(ends[1]);
-  const pid_t child = start(command, writing.get());
+  const pid_t child = start(command, environment, writing.get());
   if (child == 0) return {};
   writing.reset();
   std::string text;

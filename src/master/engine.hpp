@@ -91,13 +91,14 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   [[nodiscard]] PoolState state() const override;
   [[nodiscard]] std::string name() const override { return options_.name; }
 
-  /// A node is lost, as its leader's end or its silence tells.
-  /// @param why "its connection was closed". @returns which one, in words.
-  std::string lose_leader(int rank, const std::string& why);
-
-  /// @name The end of the job
-  /// For a thread that does nothing else: it never drives, and runs no callbacks.
+  /// @name Nodes that are lost, and the end of the job
+  /// For a thread that does nothing else: it never drives, and runs no callbacks. Each may take long.
   /// @{
+
+  /// A node is lost, and the others go on. @param why "its connection was closed".
+  void lose_leader(int rank, const std::string& why);
+  /// A node is lost, and the job ends for that. @param why as of end_job().
+  void end_without_leader(int rank, const std::string& why);
 
   /// @param why for JobEnding: "the job's time is nearly over". Steps that have been taken are not taken back.
   void end_job(Ending ending, const std::string& why);
@@ -221,6 +222,7 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   [[nodiscard]] std::exception_ptr job_ending(const Call& call);
   void check_job_goes_on();
   void stop(Call& call);
+  void take_step(Ending ending, const std::string& why);
   void leave_to_driver();
 
   // Commands of the scheduler (engine_dispatch.cpp).

@@ -45,6 +45,13 @@ void Engine::stop_longer_than(Clock::duration left, const std::string& why) {
 
 void Engine::end_job(Ending ending, const std::string& why) {
   Lock lock(seat_.mutex());
+  take_step(ending, why);
+  leave_to_driver();
+  lock.unlock();
+  if (ending >= Ending::no_results) journals_.flush();
+}
+
+void Engine::take_step(Ending ending, const std::string& why) {
   if (ending <= ending_) return;
   ending_ = ending;
   why_ending_ = why;
@@ -60,9 +67,23 @@ void Engine::end_job(Ending ending, const std::string& why) {
   if (ending == Ending::at_once) {
     fail_calls([this](const Call& call) { return job_ending(call); });
   }
+}
+
+void Engine::lose_leader(int rank, const std::string& why) {
+  const Lock lock(seat_.mutex());
+  lost_leaders_[rank] = "is lost: " + why;
+  if (may_drive_here()) give_up_lost_leaders();
+  leave_to_driver();
+}
+
+void Engine::end_without_leader(int rank, const std::string& why) {
+  Lock lock(seat_.mutex());
+  // First of all: what follows must send it nothing.
+  if (may_drive_here() && transport_) transport_->give_up(rank);
+  take_step(Ending::at_once, why);
   leave_to_driver();
   lock.unlock();
-  if (ending >= Ending::no_results) journals_.flush();
+  journals_.flush();
 }
 
 bool Engine::is_cut_short() const {
@@ -74,7 +95,7 @@ bool Engine::is_cut_short() const {
 void Engine::leave_to_driver() {
   if (may_drive_here()) dispatch();
   tell_waiters();
-  wake_background();
+  if (background_.is_there()) wake_background();  // it would inherit this thread's signals
 }
 
 }  // namespace rankpool::master

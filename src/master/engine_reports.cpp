@@ -225,13 +225,6 @@ void Engine::give_up_lost_leaders() {
   }
 }
 
-std::string Engine::lose_leader(int rank, const std::string& why) {
-  const Lock lock(seat_.mutex());
-  lost_leaders_[rank] = "is lost: " + why;
-  leave_to_driver();
-  return "rank " + std::to_string(rank) + " on " + host_name(rank) + " is lost: " + why;
-}
-
 void Engine::initializer_failed(host::Place place, detail::Bytes image) {
   const std::exception_ptr error = task::rebuild(
       image, {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = 0, .attempt = 1});

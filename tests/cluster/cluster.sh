@@ -8,8 +8,8 @@
 #
 # A real Slurm on one machine, for tests. A pretended machine is a set of namespaces: it has its own network, processes,
 # /dev/shm and host name, and shares all files with the others, as on a cluster whose nodes mount the same. What there is
-# of it lies in the folder CLUSTER. Needs root, and what Slurm and iproute2 bring; status 77 and the reason on a line
-# "skipped: ..." where the machine doesn't give that.
+# of it lies in the folder CLUSTER. Slurm gives up a node after SLURMD_TIMEOUT seconds, 10 by default. Needs root, and
+# what Slurm and iproute2 bring; status 77 and the reason on a line "skipped: ..." where the machine doesn't give that.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -123,7 +123,7 @@ SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=1
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 KillWait=5
-SlurmdTimeout=10
+SlurmdTimeout=${SLURMD_TIMEOUT:-10}
 SlurmctldTimeout=30
 InactiveLimit=0
 UnkillableStepTimeout=20

@@ -36,6 +36,17 @@ TEST(Launcher, each_launcher_is_recognised) {
   EXPECT_EQ(detect(environment({{"PMI_RANK", "3"}})).launch, Launch::launched);
 }
 
+TEST(Launcher, a_shell_of_srun_is_none) {
+  EXPECT_EQ(detect(environment({{"PMIX_RANK", "0"}, {"SLURM_PTY_PORT", "4711"}, {"SLURM_STEP_NUM_TASKS", "1"}})).launch,
+            Launch::alone);
+  EXPECT_EQ(detect(environment({{"PMIX_RANK", "0"}, {"SLURM_PTY_PORT", "4711"}, {"SLURM_STEP_NUM_TASKS", "4"}})).launch,
+            Launch::launched);
+  EXPECT_EQ(
+      detect(environment({{"OMPI_COMM_WORLD_SIZE", "2"}, {"SLURM_PTY_PORT", "4711"}, {"SLURM_STEP_NUM_TASKS", "1"}}))
+          .launch,
+      Launch::launched);
+}
+
 TEST(Launcher, several_slurm_tasks_without_mpi_are_refused_with_the_cure) {
   const Launcher launcher = detect(environment({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "2"}}));
   EXPECT_EQ(launcher.launch, Launch::refused);

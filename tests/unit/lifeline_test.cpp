@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -66,7 +67,8 @@ class Hub : public testing::Test {
  protected:
   void SetUp() override {
     hub_.emplace();
-    hub_->watch([this](int rank, const std::string& why) { lost_.add(rank, why); });
+    hub_->expect(100);
+    hub_->watch([this](int rank, const std::string& why) { lost_.add(rank, why); }, [](const std::string&) {});
   }
 
   Losses lost_;
@@ -114,7 +116,8 @@ TEST(LifelineOfALeader, hears_of_a_master_that_was_killed) {
   const pid_t master = fork();
   if (master == 0) {
     LifelineHub hub;
-    hub.watch([](int, const std::string&) {});
+    hub.expect(1);
+    hub.watch([](int, const std::string&) {}, [](const std::string&) {});
     const std::pair<std::uint64_t, std::uint16_t> address{hub.address().token, hub.address().port};
     if (write(pipe_ends[1], &address, sizeof address) < 0) _exit(1);
     pause();
@@ -131,28 +134,46 @@ TEST(LifelineOfALeader, hears_of_a_master_that_was_killed) {
   EXPECT_TRUE(lost.all()[0].starts_with("its connection ")) << lost.all()[0];
 }
 
-TEST_F(Hub, lets_no_stranger_in) {
-  LifelineAddress wrong = here(*hub_);
-  ++wrong.token;
-  {
-    std::optional<Lifeline> stranger(std::in_place, wrong, 4, [](const std::string&) {});
-    ASSERT_TRUE(eventually([&] { return stranger->is_connected(); }));
-    std::this_thread::sleep_for(50ms);
-  }
-  // One that talks another language, and one that says nothing.
-  const UniqueFd line(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+UniqueFd call(const LifelineAddress& address) {
+  UniqueFd line(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in master{};
   master.sin_family = AF_INET;
-  master.sin_port = htons(hub_->address().port);
+  master.sin_port = htons(address.port);
   inet_pton(AF_INET, "127.0.0.1", &master.sin_addr);
-  ASSERT_EQ(connect(line.get(), reinterpret_cast<const sockaddr*>(&master), sizeof master), 0);
+  EXPECT_EQ(connect(line.get(), reinterpret_cast<const sockaddr*>(&master), sizeof master), 0);
+  return line;
+}
+
+TEST_F(Hub, lets_no_stranger_in_and_none_of_them_keeps_it_busy) {
+  LifelineAddress wrong = here(*hub_);
+  ++wrong.token;
+  const Lifeline stranger(wrong, 4, [](const std::string&) { ADD_FAILURE() << "it takes the hub for its master"; });
+  // One that talks another language, and one that says next to nothing.
+  const UniqueFd line = call(wrong);
   const std::string request = "GET / HTTP/1.0\r\n\r\n";
   EXPECT_EQ(send(line.get(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
   char answer = 0;
   EXPECT_LE(recv(line.get(), &answer, 1, 0), 0);
+  const UniqueFd silent = call(wrong);
+  EXPECT_EQ(send(silent.get(), "?", 1, MSG_NOSIGNAL), 1);
+  const std::clock_t before = std::clock();
   const Lifeline known(here(*hub_), 5, [](const std::string&) {});
   EXPECT_TRUE(eventually([&] { return known.is_connected(); }));
+  std::this_thread::sleep_for(300ms);
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 5);
+  EXPECT_FALSE(stranger.is_connected());
   EXPECT_TRUE(lost_.all().empty());
+}
+
+TEST(LifelineOfALeader, goes_on_to_the_next_address_where_another_program_answers) {
+  LifelineHub another;
+  another.expect(1);
+  another.watch([](int, const std::string&) {}, [](const std::string&) {});
+  LifelineAddress address = here(another);
+  ++address.token;
+  const Lifeline line(address, 1, [](const std::string&) { ADD_FAILURE() << "it was no master"; });
+  std::this_thread::sleep_for(200ms);
+  EXPECT_FALSE(line.is_connected());
 }
 
 TEST(LifelineOfALeader, goes_without_where_no_address_answers) {

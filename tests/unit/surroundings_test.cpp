@@ -102,14 +102,16 @@ std::vector<std::string> writes_of(const std::function<void()>& body) {
 TEST(Surroundings, the_launchers_variables_are_dropped_and_others_kept) {
   EXPECT_TRUE(in_executor(
       [] {
-        for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_MCA_x", "PMIX_RANK", "PMI_RANK"}) {
+        for (const char* name :
+             {"OMPI_COMM_WORLD_RANK", "OMPI_MCA_x", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_NUM_TASKS"}) {
           if (std::getenv(name) != nullptr) return false;
         }
         return has_value("OMPIRE", "stays") && has_value("MY_PMIX_RANK", "stays");
       },
       {},
       [] {
-        for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_MCA_x", "PMIX_RANK", "PMI_RANK"}) setenv(name, "1", 1);
+        for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_MCA_x", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_NUM_TASKS"})
+          setenv(name, "1", 1);
         setenv("OMPIRE", "stays", 1);
         setenv("MY_PMIX_RANK", "stays", 1);
       }));

@@ -31,6 +31,8 @@ Lookup lookup_in(const Variables& variables) {
   };
 }
 
+EndQuestion question_of(const Variables& variables) { return EndQuestion::of(lookup_in(variables)); }
+
 WallTime at(std::int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); }
 
 std::string refuse_to_answer(const std::vector<std::string>& /*command*/) {
@@ -72,38 +74,52 @@ TEST_F(Berlin, slurm_is_asked_for_the_end_of_the_job_where_no_variable_has_it) {
   std::vector<std::string> asked;
   const auto answer = [&asked](const std::vector<std::string>& command) {
     asked = command;
-    return std::string("2026-11-22T23:11:02\n");
+    return std::string("18 2027-01-01T00:00:00\n17 2026-11-22T23:11:02\n19 N/A\n");
   };
-  EXPECT_EQ(end_of_job(lookup_in({{"SLURM_JOB_ID", "17"}}), answer), at(1795385462));
-  EXPECT_EQ(asked, (std::vector<std::string>{"squeue", "--noheader", "--jobs", "17", "--format=%e"}));
+  EXPECT_EQ(end_of_job(question_of({{"SLURM_JOB_ID", "17"}}), answer), at(1795385462));
+  EXPECT_EQ(asked, (std::vector<std::string>{"squeue", "--noheader", "--jobs", "17", "--format=%A %e"}));
+  EXPECT_FALSE(end_of_job(question_of({{"SLURM_JOB_ID", "19"}}), answer));
+  EXPECT_FALSE(end_of_job(question_of({{"SLURM_JOB_ID", "20"}}), answer));
 }
 
 TEST(Walltime, of_a_variable_needs_no_question) {
-  EXPECT_EQ(end_of_job(lookup_in({{"SLURM_JOB_ID", "17"}, {"SLURM_JOB_END_TIME", "4000"}}), refuse_to_answer),
+  EXPECT_EQ(end_of_job(question_of({{"SLURM_JOB_ID", "17"}, {"SLURM_JOB_END_TIME", "4000"}}), refuse_to_answer),
             at(4000));
-  EXPECT_EQ(end_of_job(lookup_in({{"RANKPOOL_END_TIME", "5000"}, {"SLURM_JOB_END_TIME", "4000"}}), refuse_to_answer),
+  EXPECT_EQ(end_of_job(question_of({{"RANKPOOL_END_TIME", "5000"}, {"SLURM_JOB_END_TIME", "4000"}}), refuse_to_answer),
             at(5000));
 }
 
 TEST(Walltime, outside_a_job_has_no_end) {
   EXPECT_FALSE(is_in_job(lookup_in({})));
-  EXPECT_FALSE(end_of_job(lookup_in({}), refuse_to_answer));
-  EXPECT_FALSE(end_of_job(lookup_in({{"SLURM_JOB_ID", "17; rm"}}), refuse_to_answer));
+  EXPECT_FALSE(end_of_job(question_of({}), refuse_to_answer));
+  EXPECT_FALSE(end_of_job(question_of({{"SLURM_JOB_ID", "17; rm"}}), refuse_to_answer));
   EXPECT_TRUE(is_in_job(lookup_in({{"SLURM_JOB_ID", "17"}})));
   EXPECT_TRUE(is_in_job(lookup_in({{"RANKPOOL_END_TIME", "5000"}})));
 }
 
 TEST(OutputOf, gives_what_a_program_prints_and_nothing_where_it_fails) {
-  EXPECT_EQ(output_of({"echo", "a", "b"}, 10s, -1), "a b\n");
-  EXPECT_EQ(output_of({"sh", "-c", "echo a; exit 3"}, 10s, -1), "");
-  EXPECT_EQ(output_of({"/nowhere/squeue"}, 10s, -1), "");
+  EXPECT_EQ(output_of({"echo", "a", "b"}, environment_for_slurm(), 10s, -1), "a b\n");
+  EXPECT_EQ(output_of({"sh", "-c", "echo a; exit 3"}, environment_for_slurm(), 10s, -1), "");
+  EXPECT_EQ(output_of({"/nowhere/squeue"}, environment_for_slurm(), 10s, -1), "");
+}
+
+TEST(OutputOf, gives_the_program_the_environment_without_what_changes_squeues_words) {
+  setenv("SQUEUE_FORMAT", "%j", 1);
+  setenv("SLURM_TIME_FORMAT", "relative", 1);
+  setenv("SLURM_CONF", "kept", 1);
+  EXPECT_EQ(
+      output_of({"sh", "-c", "echo $SQUEUE_FORMAT,$SLURM_TIME_FORMAT,$SLURM_CONF"}, environment_for_slurm(), 10s, -1),
+      ",,kept\n");
+  unsetenv("SQUEUE_FORMAT");
+  unsetenv("SLURM_TIME_FORMAT");
+  unsetenv("SLURM_CONF");
 }
 
 TEST(OutputOf, waits_no_longer_than_its_limit_or_until_it_is_to_stop) {
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(output_of({"sh", "-c", "echo a; exec sleep 60"}, 100ms, -1), "");
+  EXPECT_EQ(output_of({"sh", "-c", "echo a; exec sleep 60"}, environment_for_slurm(), 100ms, -1), "");
   const rankpool::support::UniqueFd stop(eventfd(1, EFD_CLOEXEC));
-  EXPECT_EQ(output_of({"sleep", "60"}, 60s, stop.get()), "");
+  EXPECT_EQ(output_of({"sleep", "60"}, environment_for_slurm(), 60s, stop.get()), "");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
 }
 
