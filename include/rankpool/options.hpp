@@ -100,9 +100,11 @@ class Initializer {
 /// given, its `RANKPOOL_...` variable counts; under MPI the root's options are everyone's.
 struct PoolOptions {
   /// In a job of a batch system: time before the job's end, in seconds, in which no task is started any more. In its
-  /// first half tasks that run may finish; in its second they are asked to stop (this_task::stop_requested()), calls
-  /// end in JobEnding, and the program ends, with status 75. Not given: 30 s; 0: only SIGTERM and SIGUSR1 end it so.
-  /// When the job ends is asked of Slurm, or given by RANKPOOL_END_TIME. Python: none.
+  /// first half tasks that run may finish; then they are asked to stop (this_task::stop_requested()), and in its last
+  /// quarter calls end in JobEnding. A program of run() ends then, with status 75, by itself or in the last sixteenth.
+  /// Not given: 30 s; 0: none. When the job ends is asked of Slurm once, or given by RANKPOOL_END_TIME. SIGTERM and
+  /// SIGUSR1 do the same within a second, where run() was called; Pool::open() leaves signals to the program.
+  /// Python: none.
   std::optional<Seconds> grace = {};
   /// Runs in every executor before its first task. Killed by SIGKILL or SIGTERM in it, an executor is replaced, up to
   /// five times in a row; what it throws, and any other end, breaks the pool (BrokenPool). Python: `initializer`, with

@@ -8,7 +8,8 @@
 #include <rankpool/export.hpp>
 
 /// Answers for the task that runs in the calling thread. Threads that a task starts itself are in no task.
-/// All functions throw std::logic_error outside a task, and may be called from any thread at any time.
+/// All functions throw std::logic_error outside a task (rank(), slot() and host() also answer in an initializer), and
+/// may be called from any thread at any time.
 ///
 /// Python: none; the nearest is `multiprocessing.current_process()`.
 namespace rankpool::this_task {
@@ -22,8 +23,10 @@ namespace rankpool::this_task {
 /// @returns the MPI rank that the executor belongs to; 0 without MPI.
 [[nodiscard]] RANKPOOL_API int rank();
 
-/// @returns the executor's number within its rank, from 0; an executor's replacement has its number. Those that serve
-/// while tasks wait for shared objects have numbers after those of the pool's own.
+/// @returns the executor's number on its node, from 0, over all ranks there; an executor's replacement has its number.
+/// On nodes of four GPUs `slot() % 4` gives each executor one: the pool's initializer sets CUDA_VISIBLE_DEVICES to it,
+/// or a task calls `cudaSetDevice()`. Spare executors, which serve while tasks wait for shared objects, have numbers
+/// after those of the node's own and so come on top on each GPU.
 [[nodiscard]] RANKPOOL_API int slot();
 
 /// @returns the name of the host the task runs on.

@@ -244,8 +244,9 @@ struct ExecutorSettings {
   std::uint64_t seed = 0;                 ///< of the tasks' random numbers
   std::uint64_t pool = 0;                 ///< names it to shared objects
   std::uint32_t threads_per_task = 1;
-  std::uint32_t cpus = 1;  ///< CPUs of the mask; to judge whether spinning pays
+  std::uint32_t cpus = 1;  ///< CPUs that there are; to judge whether spinning pays
   std::array<std::uint64_t, 16> cpu_mask{};
+  std::array<std::uint16_t, 1024> cpu_owners{};  ///< 1 + the slot that is bound to the CPU; 0: none
   std::array<char, 64> host{};
 };
 

@@ -110,6 +110,7 @@ bool Executor::initialize() {
   const std::uint64_t offset = channel_.header().settings.initializer;
   if (offset == 0) return true;
   results_.begin(no_lot, 0, 0);
+  const task::CurrentWorkplace here(workplace_);
   try {
     try {
       const LoadedCall initializer(0, *reinterpret_cast<const CallHeader*>(channel_.at(offset)));

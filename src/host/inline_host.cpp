@@ -252,6 +252,7 @@ void InlineHost::kill() {
 
 void InlineHost::run_initializer() {
   Call initializer(*std::exchange(initializer_, std::nullopt));
+  const task::CurrentWorkplace here(workplace_);
   Results results(no_lot, 0);
   try {
     initializer.run({.count = 1, .results = &results});

@@ -60,8 +60,21 @@ void read_nothing() {
   if (null != STDIN_FILENO) close(null);
 }
 
-void take_cpus(const ExecutorSettings& settings) {
-  const auto& mask = settings.cpu_mask;
+// Those that its slot is bound to, else the node's.
+auto cpus_of(const ExecutorSettings& settings, std::uint32_t slot) {
+  auto mask = settings.cpu_mask;
+  mask.fill(0);
+  bool is_bound = false;
+  for (std::size_t cpu = 0; cpu < settings.cpu_owners.size(); ++cpu) {
+    if (settings.cpu_owners[cpu] != slot + 1) continue;
+    mask[cpu / 64] |= std::uint64_t{1} << (cpu % 64);
+    is_bound = true;
+  }
+  return is_bound ? mask : settings.cpu_mask;
+}
+
+void take_cpus(const ExecutorSettings& settings, std::uint32_t slot) {
+  const auto mask = cpus_of(settings, slot);
   if (std::ranges::all_of(mask, [](std::uint64_t word) { return word == 0; })) return;
   cpu_set_t cpus;
   static_assert(sizeof(cpus) == sizeof(mask));
@@ -188,12 +201,13 @@ void SavedSignals::restore() const noexcept {
   pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
 }
 
-void enter_executor_surroundings(const ExecutorSettings& settings, const SavedSignals& signals, int zygote) noexcept {
+void enter_executor_surroundings(const ExecutorSettings& settings, std::uint32_t slot, const SavedSignals& signals,
+                                 int zygote) noexcept {
   lead_own_session();
   die_with(zygote);
   read_nothing();
   close_descriptors(STDERR_FILENO + 1, UINT_MAX);
-  take_cpus(settings);
+  take_cpus(settings, slot);
   be_first_when_memory_is_short();
   forget_launcher();
   write_whole_lines();

@@ -29,9 +29,10 @@ class SavedSignals {
 
 /// To be called first thing in a forked executor, whose parent is `zygote`. It leads a session and a process group of
 /// its own, dies with the zygote, reads nothing from stdin, has no descriptors but 0-2, has `signals`, runs on the CPUs
-/// of the settings, is the kernel's first choice when memory is short, knows nothing of MPI's launcher, limits its
-/// libraries' threads and its memory, and writes whole lines.
-void enter_executor_surroundings(const ExecutorSettings& settings, const SavedSignals& signals, int zygote) noexcept;
+/// that the settings have for its slot, is the kernel's first choice when memory is short, knows nothing of MPI's
+/// launcher, limits its libraries' threads and its memory, and writes whole lines.
+void enter_executor_surroundings(const ExecutorSettings& settings, std::uint32_t slot, const SavedSignals& signals,
+                                 int zygote) noexcept;
 
 /// Whether an executor can still have half of its memory limit of `bytes`.
 bool memory_is_left(std::uint64_t bytes) noexcept;

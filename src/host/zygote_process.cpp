@@ -287,7 +287,7 @@ void ZygoteProcess::expire(Attachment& attachment, std::uint32_t slot) const {
 
 void ZygoteProcess::become_executor(Attachment& attachment, std::uint32_t slot, pid_t zygote) noexcept {
   attachment.channel.slot(slot).pid = getpid();
-  enter_executor_surroundings(attachment.channel.header().settings, signals_, zygote);
+  enter_executor_surroundings(attachment.channel.header().settings, slot, signals_, zygote);
   // Another pool's memory must not live on in this one's executors.
   std::erase_if(channels_, [&attachment](const auto& other) { return &other.second != &attachment; });
   main_(attachment.channel, slot);

@@ -1,12 +1,14 @@
 #include "launch/layout.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <map>
+#include <numeric>
 #include <queue>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
+#include "launch/cpu_shares.hpp"
 #include "support/text.hpp"
 
 namespace rankpool::launch {
@@ -47,41 +49,19 @@ Groups group_by_node(Facts ranks, std::uint64_t test_nodes) {
   });
 }
 
-void add_cpus(std::vector<std::uint64_t>& to, std::span<const std::uint64_t> cpus) {
-  to.resize(std::max(to.size(), cpus.size()));
-  for (std::size_t word = 0; word < cpus.size(); ++word) to[word] |= cpus[word];
+// None needs more than a machine has; products of it must not overflow.
+std::uint64_t threads_of(const LayoutOptions& options) {
+  return std::clamp<std::uint64_t>(options.threads_per_task, 1, 1 << 20);
 }
 
-std::vector<std::uint64_t> cpus_of(Facts ranks, const std::vector<int>& members) {
-  std::vector<std::uint64_t> all;
-  for (const int rank : members) add_cpus(all, facts_of(ranks, rank).cpus);
-  return all;
-}
-
-template <class Visit>
-void for_each_cpu(std::span<const std::uint64_t> cpus, const Visit& visit) {
-  for (std::size_t word = 0; word < cpus.size(); ++word) {
-    for (std::uint64_t left = cpus[word]; left != 0; left &= left - 1) {
-      visit(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
-    }
-  }
-}
-
-// Each rank's share of the CPUs: one that n ranks may use is 1/n for each.
+// Executors that each rank has room for.
 std::vector<std::uint64_t> capacities(Facts ranks, const LayoutOptions& options) {
   std::vector<std::uint64_t> result(ranks.size());
-  const auto threads = static_cast<double>(std::max<std::uint64_t>(1, options.threads_per_task));
+  const auto threads = static_cast<double>(threads_of(options));
   for (const std::vector<int>& machine : group_by_machine(ranks)) {
-    std::map<std::size_t, int> sharers;
-    for (const int rank : machine) {
-      for_each_cpu(facts_of(ranks, rank).cpus, [&](std::size_t cpu) { ++sharers[cpu]; });
-    }
-    for (const int rank : machine) {
-      double share = 0;
-      for_each_cpu(facts_of(ranks, rank).cpus, [&](std::size_t cpu) { share += 1.0 / sharers[cpu]; });
-      constexpr double rounding = 1e-6;  // three thirds are one
-      result[static_cast<std::size_t>(rank)] =
-          std::max<std::uint64_t>(1, static_cast<std::uint64_t>(share / threads + rounding));
+    const std::vector<double> shares = share_cpus(ranks, machine).shares;
+    for (std::size_t i = 0; i < machine.size(); ++i) {
+      result[static_cast<std::size_t>(machine[i])] = std::max<std::uint64_t>(1, whole_cpus(shares[i] / threads));
     }
   }
   // The master keeps a CPU to itself, except where it is all there is.
@@ -118,9 +98,11 @@ std::vector<std::uint32_t> deal(std::uint64_t processes, const std::vector<std::
 }
 
 // CPUs that ranks of this machine could have had; 0 where that says nothing.
-std::uint32_t offered_cpus(const RankFacts& facts, bool launched) {
+std::uint64_t offered_cpus(const RankFacts& facts, bool launched) {
   if (facts.cpus_of_job != 0) return facts.cpus_of_job;
-  return launched ? facts.cpus_online : 0;  // who starts a program alone with taskset means it
+  double offered = launched ? facts.cpus_online : 0;  // who starts a program alone with taskset means it
+  for (const support::CpuLimit& limit : facts.limits) offered = std::min(offered, limit.cpus);
+  return whole_cpus(offered);
 }
 
 // Ranks of a machine together use less than half of it: most often one rank that mpirun has bound to one core.
@@ -129,8 +111,8 @@ void warn_of_unused_cpus(Facts ranks, const LayoutOptions& options, std::vector<
   std::string text;
   for (const std::vector<int>& machine : group_by_machine(ranks)) {
     const RankFacts& facts = facts_of(ranks, machine.front());
-    const std::uint32_t usable = count_cpus(cpus_of(ranks, machine));
-    const std::uint32_t offered = offered_cpus(facts, options.launched);
+    const std::uint32_t usable = support::count_cpus(cpus_of(ranks, machine));
+    const std::uint64_t offered = offered_cpus(facts, options.launched);
     if (std::uint64_t{usable} * 2 >= offered || machines++ > 0) continue;
     text = "the " + in_words(machine.size(), "rank") + " on " + facts.host + " may use only " + std::to_string(usable) +
            " of its " + in_words(offered, "CPU");
@@ -167,13 +149,34 @@ void lead_with_root(Groups& nodes, int root) {
   std::rotate(nodes.begin(), home, home + 1);
 }
 
-}  // namespace
-
-std::uint32_t count_cpus(std::span<const std::uint64_t> cpus) {
-  std::uint32_t count = 0;
-  for (const std::uint64_t word : cpus) count += static_cast<std::uint32_t>(std::popcount(word));
-  return count;
+// Where MPI puts several of our machines on one, their processes don't know of each other.
+bool shares_hardware(Facts ranks, int rank) {
+  const RankFacts& mine = facts_of(ranks, rank);
+  return std::ranges::any_of(ranks, [&](const RankFacts& other) {
+    return other.node_group == mine.node_group && other.machine != mine.machine;
+  });
 }
+
+// By machine: pretended nodes of one share its CPUs.
+void bind_executors(Facts ranks, const LayoutOptions& options, Layout& layout) {
+  Groups machines = group_by_machine(ranks);
+  for (std::vector<int>& machine : machines) {
+    if (shares_hardware(ranks, machine.front())) continue;
+    Crew crew{.ranks = std::move(machine), .executors = {}, .threads = threads_of(options)};
+    for (const int rank : crew.ranks) {
+      crew.executors.push_back(layout.ranks[static_cast<std::size_t>(rank)].executors);
+    }
+    support::CpuMask cpus = cpus_to_fill(ranks, crew, options.launched);
+    if (cpus.empty()) continue;
+    for (const int rank : crew.ranks) {
+      const int node = layout.ranks[static_cast<std::size_t>(rank)].node;
+      layout.nodes[static_cast<std::size_t>(node)].bound = layout.bound.size();
+    }
+    layout.bound.push_back({.crew = std::move(crew), .cpus = std::move(cpus)});
+  }
+}
+
+}  // namespace
 
 Layout plan_layout(std::span<const RankFacts> ranks, const LayoutOptions& options) {
   if (options.root < 0 || static_cast<std::size_t>(options.root) >= ranks.size()) {
@@ -189,6 +192,10 @@ Layout plan_layout(std::span<const RankFacts> ranks, const LayoutOptions& option
     NodePlan node;
     node.leader = layout.nodes.empty() ? options.root : members.front();
     node.cpus = cpus_of(ranks, members);
+    const CpuShares shares = share_cpus(ranks, members);
+    const double cpus = std::accumulate(shares.shares.begin(), shares.shares.end(), 0.0);
+    node.capacity = std::max<std::uint64_t>(1, whole_cpus(cpus));
+    node.limited_by = shares.limited_by;
     for (const int rank : members) {
       const std::uint32_t count = executors[static_cast<std::size_t>(rank)];
       layout.ranks[static_cast<std::size_t>(rank)] = {
@@ -199,6 +206,7 @@ Layout plan_layout(std::span<const RankFacts> ranks, const LayoutOptions& option
     node.ranks = std::move(members);
     layout.nodes.push_back(std::move(node));
   }
+  bind_executors(ranks, options, layout);
   return layout;
 }
 

@@ -2,11 +2,16 @@
 // same layout from the same facts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "launch/pinning.hpp"
+#include "support/cpu_limits.hpp"
+#include "support/cpu_mask.hpp"
 #include "transport/rank_facts.hpp"
 
 namespace rankpool::launch {
@@ -29,20 +34,27 @@ struct NodePlan {
   int leader = 0;          ///< the root on its node, else the lowest rank
   std::vector<int> ranks;  ///< ascending
   std::uint32_t executors = 0;
-  std::vector<std::uint64_t> cpus;  ///< of all its ranks: what its executors may use
+  support::CpuMask cpus;       ///< of all its ranks: what its executors may run on
+  std::uint64_t capacity = 0;  ///< CPUs' time that its ranks have, where limited_by says so less than that
+  std::optional<support::CpuLimit::Source> limited_by;
+  std::optional<std::size_t> bound;  ///< its executors are bound to CPUs: index in Layout::bound
+};
+
+/// A machine whose executors have CPUs of their own.
+struct BoundMachine {
+  Crew crew;
+  support::CpuMask cpus;  ///< see cpus_to_fill()
 };
 
 struct Layout {
   std::vector<RankPlan> ranks;
   std::vector<NodePlan> nodes;  ///< the root's first, then by lowest rank
+  std::vector<BoundMachine> bound;
   std::uint64_t executors = 0;
   std::vector<std::string> warnings;
 };
 
 /// @throws std::invalid_argument for more executors than can be meant.
 Layout plan_layout(std::span<const transport::RankFacts> ranks, const LayoutOptions& options);
-
-/// Number of CPUs in a mask.
-std::uint32_t count_cpus(std::span<const std::uint64_t> cpus);
 
 }  // namespace rankpool::launch

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "support/cpu_mask.hpp"
+#include "support/cpu_topology.hpp"
 #include "support/notice.hpp"
 #include "support/text.hpp"
 #include "transport/collectives.hpp"
@@ -66,6 +68,22 @@ std::unique_ptr<host::Channel> attach(const ChannelPlace& leader, host::Zygote& 
   }
 }
 
+void bind_executors(const Layout& layout, const NodePlan& node, const std::vector<RankFacts>& facts,
+                    host::ExecutorSettings& settings) {
+  const BoundMachine& machine = layout.bound[*node.bound];
+  const auto dealt = deal_cpus(facts, machine.crew, support::cpu_places(machine.cpus));
+  for (std::size_t i = 0; i < machine.crew.ranks.size(); ++i) {
+    const int rank = machine.crew.ranks[i];
+    if (!std::ranges::binary_search(node.ranks, rank)) continue;
+    std::uint32_t slot = layout.ranks[static_cast<std::size_t>(rank)].first_slot;
+    for (const support::CpuMask& cpus : dealt[i]) {
+      ++slot;
+      support::for_each_cpu(cpus,
+                            [&](std::size_t cpu) { settings.cpu_owners[cpu] = static_cast<std::uint16_t>(slot); });
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<int> members(const NodePlan& node) {
@@ -100,8 +118,11 @@ host::SharedHost::Config host_config(const PoolSettings& settings, const Layout&
   executors.seed = settings.seed;
   executors.pool = settings.pool;
   executors.threads_per_task = static_cast<std::uint32_t>(std::max<std::uint64_t>(settings.threads_per_task, 1));
-  executors.cpus = std::max<std::uint32_t>(count_cpus(node.cpus), 1);
-  if (node.cpus.size() <= executors.cpu_mask.size()) std::ranges::copy(node.cpus, executors.cpu_mask.begin());
+  executors.cpus = static_cast<std::uint32_t>(node.capacity);
+  if (node.cpus.size() <= executors.cpu_mask.size()) {
+    std::ranges::copy(node.cpus, executors.cpu_mask.begin());
+    if (node.bound) bind_executors(layout, node, facts, executors);
+  }
   return config;
 }
 

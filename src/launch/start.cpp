@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -20,11 +19,11 @@
 #include "launch/end_watch.hpp"
 #include "launch/identity.hpp"
 #include "launch/layout.hpp"
+#include "launch/layout_text.hpp"
 #include "launch/lifeline.hpp"
 #include "launch/node_channel.hpp"
 #include "master/engine.hpp"
 #include "support/notice.hpp"
-#include "support/text.hpp"
 #include "transport/collectives.hpp"
 #include "transport/rank_facts.hpp"
 #include "transport/session.hpp"
@@ -99,19 +98,12 @@ void print_warnings(const PoolSettings& settings, const std::vector<std::string>
   for (const std::string& warning : warnings) support::print_notice(settings.name, warning);
 }
 
-void print_layout(const PoolSettings& settings, const Layout& layout, const std::vector<RankFacts>& facts) {
+void print_layout(const PoolSettings& settings, const Layout& layout, const std::vector<RankFacts>& facts,
+                  std::string_view mpi_library) {
   print_warnings(settings, settings.warnings);
   print_warnings(settings, layout.warnings);
   if (settings.log != LogLevel::info) return;
-  using support::in_words;
-  std::ostringstream text;
-  text << in_words(layout.executors, "executor") << ", " << in_words(layout.ranks.size(), "rank") << ", "
-       << in_words(layout.nodes.size(), "node") << ':';
-  for (const NodePlan& node : layout.nodes) {
-    text << ' ' << facts[static_cast<std::size_t>(node.leader)].host << " (" << node.executors << " on "
-         << in_words(count_cpus(node.cpus), "CPU") << ')';
-  }
-  support::print_notice(settings.name, text.str());
+  support::print_notice(settings.name, describe(layout, facts, mpi_library));
 }
 
 std::shared_ptr<master::Engine> start_inline(const PoolSettings& settings, const std::vector<RankFacts>& facts,
@@ -198,7 +190,7 @@ std::shared_ptr<master::Engine> start_alone(const PoolSettings& settings, host::
   const std::vector<RankFacts> facts{my_facts(zygote)};
   if (settings.inline_tasks) return start_inline(settings, facts, 0, std::nullopt);
   const Layout layout = plan_layout(facts, layout_options(settings, 0, false));
-  print_layout(settings, layout, facts);
+  print_layout(settings, layout, facts, {});
   auto host = std::make_unique<host::SharedHost>(
       host_config(settings, layout, layout.nodes.front(), facts, next_channel_id()), zygote);
   host->start();
@@ -235,7 +227,7 @@ StartedPool start_on(const boost::mpi::communicator& communicator, const std::ve
             .lifeline = nullptr};
   }
   const Layout layout = plan_layout(facts, layout_options(settings, start.root, start.launched));
-  if (is_root) print_layout(mine, layout, facts);
+  if (is_root) print_layout(mine, layout, facts, transport::MpiSession::library());
   const RankPlan& rank = layout.ranks[static_cast<std::size_t>(communicator.rank())];
   const NodePlan& node = layout.nodes[static_cast<std::size_t>(rank.node)];
   const std::uint64_t channel_id = next_channel_id();

@@ -15,6 +15,7 @@ namespace task {
 namespace {
 
 thread_local const TaskContext* current = nullptr;
+thread_local const Workplace* workplace_without_task = nullptr;
 
 // Set once, before any task and so before any thread of a task.
 bool in_executor = false;
@@ -24,6 +25,10 @@ bool in_executor = false;
 CurrentTask::CurrentTask(const TaskContext& context) noexcept : previous_(std::exchange(current, &context)) {}
 
 CurrentTask::~CurrentTask() { current = previous_; }
+
+CurrentWorkplace::CurrentWorkplace(const Workplace& workplace) noexcept { workplace_without_task = &workplace; }
+
+CurrentWorkplace::~CurrentWorkplace() { workplace_without_task = nullptr; }
 
 void mark_executor() noexcept { in_executor = true; }
 
@@ -41,17 +46,22 @@ const TaskContext& require_task(const char* function) {
                          "() was called outside a task: it answers only in the thread in which a task runs");
 }
 
+const Workplace& require_workplace(const char* function) {
+  if (current == nullptr && workplace_without_task != nullptr) return *workplace_without_task;
+  return *require_task(function).workplace;
+}
+
 }  // namespace task
 
 std::uint64_t this_task::index() { return task::require_task("index").results->running_task(); }
 
 std::uint32_t this_task::attempt() { return task::require_task("attempt").attempt; }
 
-int this_task::rank() { return task::require_task("rank").workplace->rank; }
+int this_task::rank() { return task::require_workplace("rank").rank; }
 
-int this_task::slot() { return task::require_task("slot").workplace->slot; }
+int this_task::slot() { return task::require_workplace("slot").slot; }
 
-std::string this_task::host() { return task::require_task("host").workplace->host; }
+std::string this_task::host() { return task::require_workplace("host").host; }
 
 bool this_task::stop_requested() {
   const auto* stop = task::require_task("stop_requested").stop;

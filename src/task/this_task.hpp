@@ -39,6 +39,16 @@ class CurrentTask {
   const TaskContext* previous_;
 };
 
+/// Makes `workplace`, which it refers to, that of this thread while it lives: an initializer runs in no task, but
+/// somewhere.
+class CurrentWorkplace {
+ public:
+  explicit CurrentWorkplace(const Workplace& workplace) noexcept;
+  CurrentWorkplace(const CurrentWorkplace&) = delete;
+  CurrentWorkplace& operator=(const CurrentWorkplace&) = delete;
+  ~CurrentWorkplace();
+};
+
 /// This process is an executor: all its threads belong to tasks.
 void mark_executor() noexcept;
 [[nodiscard]] bool is_executor() noexcept;
@@ -55,7 +65,11 @@ struct TaskNumber {
 };
 TaskNumber current_number() noexcept;
 
-/// @returns the same.
+/// @returns where this thread's task or initializer runs.
+/// @throws std::logic_error elsewhere, see require_task().
+const Workplace& require_workplace(const char* function);
+
+/// @returns current_task().
 /// @throws std::logic_error outside a task, which says that this_task::`function`() was called there.
 const TaskContext& require_task(const char* function);
 

@@ -30,9 +30,14 @@ void serialize(Archive& archive, rankpool::support::ProcessIdentity& process, un
 }
 
 template <class Archive>
+void serialize(Archive& archive, rankpool::support::CpuLimit& limit, unsigned /*version*/) {
+  archive& limit.source& limit.group& limit.cpus;
+}
+
+template <class Archive>
 void serialize(Archive& archive, rankpool::transport::RankFacts& facts, unsigned /*version*/) {
   archive& facts.host& facts.machine& facts.node_group& facts.process& facts.zygote& facts.executable_id& facts
-      .cpus& facts.cpus_online& facts.cpus_of_job;
+      .cpus& facts.cores& facts.cpus_online& facts.cpus_of_job& facts.limits;
 }
 
 }  // namespace boost::serialization

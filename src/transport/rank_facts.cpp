@@ -8,12 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <numeric>
+#include <iterator>
+#include <optional>
 #include <system_error>
 
 #include <sched.h>
 #include <unistd.h>
 
+#include "support/cpu_topology.hpp"
 #include "support/machine.hpp"
 
 namespace rankpool::transport {
@@ -64,6 +66,27 @@ std::uint32_t cpus_offered() {
   return container == 0 ? machine : std::min(machine, container);
 }
 
+std::optional<std::string> look_up(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  return text;
+}
+
+std::vector<support::CpuLimit> cpu_limits(const support::ProcessIdentity& process) {
+  std::vector<support::CpuLimit> limits = support::cgroup_limits();
+  std::ranges::copy(support::slurm_limits(look_up, static_cast<std::uint64_t>(process.pid)),
+                    std::back_inserter(limits));
+  return limits;
+}
+
+// To read it takes milliseconds where there are many CPUs, and is of use only for executors that may be bound to some:
+// in a job, or where the rank is bound itself.
+support::CpuMask cores_if_needed(const RankFacts& facts) {
+  const bool in_job = facts.cpus_of_job != 0;
+  const bool is_bound = support::count_cpus(facts.cpus) < facts.cpus_online;
+  return in_job || is_bound ? support::one_of_each_core(facts.cpus) : support::CpuMask();
+}
+
 std::uint32_t number_in(const char* variable) {
   const char* text = std::getenv(variable);
   if (text == nullptr) return 0;
@@ -83,6 +106,8 @@ RankFacts facts_of_this_process() {
   facts.cpus = allowed_cpus();
   facts.cpus_online = cpus_offered();
   facts.cpus_of_job = number_in("SLURM_CPUS_ON_NODE");
+  facts.cores = cores_if_needed(facts);
+  facts.limits = cpu_limits(facts.process);
   return facts;
 }
 

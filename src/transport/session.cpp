@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -51,6 +52,15 @@ bool MpiSession::outlives_ranks() {
 }
 
 std::ptrdiff_t MpiSession::threads() { return threads_of_mpi; }
+
+// "Open MPI v4.1.4, package: ...", with other libraries a line.
+std::string MpiSession::library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  if (MPI_Get_library_version(text.data(), &length) != MPI_SUCCESS) return "MPI";
+  const std::string_view version(text.data());
+  return std::string(version.substr(0, version.find_first_of(",\n")));
+}
 
 MpiSession& MpiSession::start() {
   static MpiSession session;

@@ -30,6 +30,9 @@ class MpiSession {
   /// @returns how many threads MPI has started here, as far as is known: none where it was not started by this.
   [[nodiscard]] static std::ptrdiff_t threads();
 
+  /// @returns MPI's name and version, such as "Open MPI v4.1.4".
+  [[nodiscard]] static std::string library();
+
   [[nodiscard]] bool started_here() const { return environment_ != nullptr; }
   [[nodiscard]] boost::mpi::threading::level thread_level() const { return boost::mpi::environment::thread_level(); }
   [[nodiscard]] bool any_thread_may_call() const { return thread_level() == boost::mpi::threading::multiple; }

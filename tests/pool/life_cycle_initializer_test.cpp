@@ -22,10 +22,12 @@ using rankpool::BrokenPool;
 using rankpool::PoolState;
 
 int initialised_with = 0;
+int initialised_slot = -1;
 int initialisations = 0;
 
 void initialise(const std::string& path, int value) {
   initialised_with = value;
+  initialised_slot = rankpool::this_task::slot();
   ++initialisations;
   append_line(path, std::to_string(getpid()));
 }
@@ -50,6 +52,14 @@ TEST(Initializer, runs_once_in_every_executor_before_its_first_task) {
   }
   const auto initialised = initialised_executors();
   for (const int pid : seen) EXPECT_EQ(std::ranges::count(initialised, pid), 1);
+}
+
+TEST(Initializer, knows_its_executors_slot) {
+  const auto task = [](int i) {
+    if (i % 10 == 0 && rankpool::this_task::attempt() == 1) _exit(1);
+    return initialised_slot == rankpool::this_task::slot() ? 1 : 0;
+  };
+  EXPECT_EQ(pool().map(task, numbers(50)), std::vector<int>(50, 1));
 }
 
 TEST(Initializer, runs_in_replaced_executors_too) {

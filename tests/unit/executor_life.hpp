@@ -43,7 +43,7 @@ struct Life {
       dup2(ends[1], STDERR_FILENO);
       alarm(30);
       before();
-      host::enter_executor_surroundings({}, host::SavedSignals::current(), parent);
+      host::enter_executor_surroundings({}, 0, host::SavedSignals::current(), parent);
       host::keep_stderr(channel, 0);
       host::dump_crashes_to(channel.last_words(0).crash);
       body();

@@ -5,28 +5,17 @@
 
 #include <gtest/gtest.h>
 
+#include "layout_helpers.hpp"
+
 namespace {
 
 using namespace rankpool::launch;  // NOLINT(google-build-using-namespace)
-using rankpool::transport::RankFacts;
-using Ranks = std::vector<RankFacts>;
-
-std::vector<std::uint64_t> cpus(std::size_t first, std::size_t count) {
-  std::vector<std::uint64_t> mask((first + count + 63) / 64);
-  for (std::size_t cpu = first; cpu < first + count; ++cpu) mask[cpu / 64] |= std::uint64_t{1} << (cpu % 64);
-  return mask;
-}
-
-/// A rank on machine `machine` of `online` CPUs that may use `count` of them from `first` on.
-RankFacts rank_on(int machine, std::size_t first, std::size_t count, std::uint32_t online) {
-  RankFacts facts;
-  facts.host = "n" + std::to_string(machine);
-  facts.machine = "boot" + std::to_string(machine);
-  facts.node_group = machine;
-  facts.cpus = cpus(first, count);
-  facts.cpus_online = online;
-  return facts;
-}
+using rankpool::test::cpus;
+using rankpool::test::quota;
+using rankpool::test::rank_on;
+using rankpool::test::Ranks;
+using rankpool::test::slurm;
+using rankpool::test::with;
 
 std::vector<std::uint32_t> executors(const Layout& layout) {
   std::vector<std::uint32_t> counts;
@@ -195,6 +184,107 @@ TEST(Layout, a_program_started_by_hand_on_few_cpus_is_not_warned_of) {
 
 TEST(Layout, fewer_processes_than_cpus_on_purpose_are_not_warned_of) {
   EXPECT_TRUE(plan_layout(Ranks{rank_on(0, 0, 1, 64)}, {.processes = 1}).warnings.empty());
+}
+
+TEST(Layout, a_quota_leaves_fewer_executors_than_the_cpus) {
+  const Layout layout = plan_layout(Ranks{with(rank_on(0, 0, 64, 64), quota(4))}, {});
+  EXPECT_EQ(executors(layout), Counts{4});
+  EXPECT_EQ(layout.nodes[0].capacity, 4U);
+  EXPECT_EQ(layout.nodes[0].limited_by, rankpool::support::CpuLimit::Source::quota);
+  EXPECT_TRUE(layout.warnings.empty());
+}
+
+TEST(Layout, a_limit_larger_than_the_cpus_is_none) {
+  const Layout layout = plan_layout(Ranks{with(with(rank_on(0, 0, 4, 64), quota(64)), slurm(64))}, {});
+  EXPECT_EQ(executors(layout), Counts{4});
+  EXPECT_EQ(layout.nodes[0].capacity, 4U);
+  EXPECT_FALSE(layout.nodes[0].limited_by);
+}
+
+TEST(Layout, a_quota_of_less_than_a_cpu_is_one_executor) {
+  const Layout layout = plan_layout(Ranks{with(rank_on(0, 0, 8, 8), quota(0.5))}, {});
+  EXPECT_EQ(executors(layout), Counts{1});
+  EXPECT_EQ(layout.nodes[0].capacity, 1U);
+  EXPECT_EQ(executors(plan_layout(Ranks{with(rank_on(0, 0, 8, 8), quota(2.5))}, {})), Counts{2});
+}
+
+TEST(Layout, ranks_of_a_control_group_share_its_quota) {
+  EXPECT_EQ(executors(plan_layout(Ranks(4, with(rank_on(0, 0, 64, 64), quota(16))), {})), (Counts{3, 4, 4, 4}));
+  const Ranks apart{with(rank_on(0, 0, 64, 64), quota(16, 1)), with(rank_on(0, 0, 64, 64), quota(8, 2))};
+  EXPECT_EQ(executors(plan_layout(apart, {})), (Counts{15, 8}));
+}
+
+TEST(Layout, ranks_with_more_cpus_have_more_of_a_quota) {
+  const Ranks ranks{with(rank_on(0, 0, 16, 64), quota(24)), with(rank_on(0, 16, 32, 64), quota(24))};
+  EXPECT_EQ(executors(plan_layout(ranks, {})), (Counts{7, 16}));
+}
+
+TEST(Layout, the_tightest_of_several_limits_counts) {
+  const Layout layout = plan_layout(Ranks{with(with(rank_on(0, 0, 64, 64), quota(8)), slurm(4))}, {});
+  EXPECT_EQ(executors(layout), Counts{4});
+  EXPECT_EQ(layout.nodes[0].limited_by, rankpool::support::CpuLimit::Source::slurm);
+}
+
+TEST(Layout, a_jobs_part_of_each_node_is_for_its_ranks_there) {
+  const Ranks ranks{with(rank_on(0, 0, 64, 64), slurm(4)), with(rank_on(0, 0, 64, 64), slurm(4)),
+                    with(rank_on(1, 0, 64, 64), slurm(8))};
+  const Layout layout = plan_layout(ranks, {});
+  EXPECT_EQ(executors(layout), (Counts{1, 2, 8}));
+  EXPECT_EQ(layout.nodes[0].capacity, 4U);
+  EXPECT_EQ(layout.nodes[1].capacity, 8U);
+}
+
+TEST(Layout, a_tasks_part_of_a_job_is_for_that_rank) {
+  Ranks ranks;
+  for (std::uint64_t task = 100; task < 104; ++task) {
+    ranks.push_back(with(with(rank_on(0, 0, 64, 64), slurm(64)), slurm(4, task)));
+  }
+  const Layout layout = plan_layout(ranks, {});
+  EXPECT_EQ(executors(layout), (Counts{3, 4, 4, 4}));
+  EXPECT_EQ(layout.nodes[0].capacity, 16U);
+}
+
+TEST(Layout, threads_per_task_divide_what_a_limit_leaves) {
+  EXPECT_EQ(executors(plan_layout(Ranks{with(rank_on(0, 0, 64, 64), quota(9))}, {.threads_per_task = 4})), Counts{2});
+}
+
+TEST(Layout, pretended_nodes_share_a_limit) {
+  const Layout layout = plan_layout(Ranks(4, with(rank_on(0, 0, 64, 64), quota(8))), {.test_nodes = 2});
+  EXPECT_EQ(executors(layout), (Counts{1, 2, 2, 2}));
+}
+
+TEST(Layout, more_processes_than_a_limit_allows_are_warned_of) {
+  const Layout layout = plan_layout(Ranks{with(rank_on(0, 0, 64, 64), quota(4))}, {.processes = 8});
+  EXPECT_EQ(executors(layout), Counts{8});
+  ASSERT_EQ(layout.warnings.size(), 1U);
+  EXPECT_NE(layout.warnings[0].find("room for 4"), std::string::npos) << layout.warnings[0];
+}
+
+TEST(Layout, few_cpus_are_not_warned_of_where_a_quota_is_as_small) {
+  EXPECT_TRUE(plan_layout(Ranks{with(rank_on(0, 0, 1, 64), quota(2))}, {}).warnings.empty());
+}
+
+TEST(Layout, a_jobs_executors_that_fill_its_cpus_are_bound) {
+  const Layout layout =
+      plan_layout(Ranks{with(rank_on(0, 0, 8, 64), slurm(8)), with(rank_on(1, 0, 64, 64), slurm(4))}, {});
+  EXPECT_EQ(executors(layout), (Counts{7, 4}));
+  ASSERT_EQ(layout.nodes[0].bound, 0U);
+  EXPECT_EQ(layout.bound.at(0).cpus, cpus(0, 8));
+  EXPECT_FALSE(layout.nodes[1].bound);
+}
+
+TEST(Layout, pretended_nodes_are_bound_to_cpus_of_one_machine) {
+  const Layout layout = plan_layout(Ranks(4, with(rank_on(0, 0, 8, 8), slurm(8))), {.test_nodes = 2});
+  ASSERT_EQ(layout.nodes.size(), 2U);
+  EXPECT_EQ(layout.nodes[0].bound, 0U);
+  EXPECT_EQ(layout.nodes[1].bound, 0U);
+  EXPECT_EQ(layout.bound.at(0).crew.ranks, (Members{0, 1, 2, 3}));
+}
+
+TEST(Layout, containers_on_one_machine_are_not_bound_to_the_same_cpus) {
+  Ranks ranks(2, with(rank_on(0, 0, 4, 4), slurm(4)));
+  ranks[1].machine = "another container";
+  EXPECT_TRUE(plan_layout(ranks, {}).bound.empty());
 }
 
 TEST(Layout, the_sum_over_ranks_is_the_pools_size) {

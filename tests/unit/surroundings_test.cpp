@@ -55,11 +55,11 @@ int status_of(const std::function<void()>& body) {
 /// Whether `check` holds in a process with an executor's surroundings; `prepare` runs before they are made.
 bool in_executor(
     const std::function<bool()>& check, const ExecutorSettings& settings = {},
-    const std::function<void()>& prepare = [] {}) {
+    const std::function<void()>& prepare = [] {}, std::uint32_t slot = 0) {
   const pid_t parent = getpid();
   const int status = status_of([&] {
     prepare();
-    enter_executor_surroundings(settings, SavedSignals::current(), parent);
+    enter_executor_surroundings(settings, slot, SavedSignals::current(), parent);
     _exit(check() ? 0 : 1);
   });
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -86,7 +86,7 @@ std::vector<std::string> writes_of(const std::function<void()>& body) {
   status_of([&] {
     dup2(ends[1], STDOUT_FILENO);
     dup2(ends[1], STDERR_FILENO);
-    enter_executor_surroundings({}, SavedSignals::current(), getppid());
+    enter_executor_surroundings({}, 0, SavedSignals::current(), getppid());
     body();
   });
   close(ends[1]);
@@ -191,6 +191,27 @@ TEST(Surroundings, cpus_of_the_settings_are_taken) {
       }));
 }
 
+TEST(Surroundings, a_slot_takes_the_cpus_that_it_is_bound_to_and_others_the_nodes) {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  ASSERT_EQ(sched_getaffinity(0, sizeof(mine), &mine), 0);
+  std::size_t last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(last, &mine)) --last;
+  ExecutorSettings settings;
+  std::memcpy(settings.cpu_mask.data(), &mine, sizeof(mine));
+  settings.cpu_owners[last] = 3;
+  const auto cpus = [](const std::function<bool(const cpu_set_t&)>& is_right) {
+    cpu_set_t now;
+    return sched_getaffinity(0, sizeof(now), &now) == 0 && is_right(now);
+  };
+  const auto only_last = [&](const cpu_set_t& now) { return CPU_COUNT(&now) == 1 && CPU_ISSET(last, &now); };
+  const auto nothing = [] {};
+  EXPECT_TRUE(in_executor([&] { return cpus(only_last); }, settings, nothing, 2));
+  const auto all = [&](const cpu_set_t& now) { return CPU_EQUAL(&now, &mine) != 0; };
+  EXPECT_TRUE(in_executor([&] { return cpus(all); }, settings, nothing, 1));
+  EXPECT_TRUE(in_executor([&] { return cpus(all); }, settings, nothing, 3));
+}
+
 TEST(Surroundings, an_empty_mask_leaves_the_cpus_alone) {
   cpu_set_t mine;
   CPU_ZERO(&mine);
@@ -291,7 +312,7 @@ TEST(Surroundings, the_programs_signal_handlers_and_mask_come_back) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);
-    enter_executor_surroundings({}, saved, parent);
+    enter_executor_surroundings({}, 0, saved, parent);
     raise(SIGUSR1);
     raise(SIGUSR2);
     _exit(0);
@@ -303,7 +324,7 @@ TEST(Surroundings, a_librarys_signal_handlers_can_be_reset) {
   const pid_t parent = getpid();
   const int status = status_of([parent] {
     std::signal(SIGUSR1, handle);
-    enter_executor_surroundings({}, SavedSignals::defaults(), parent);
+    enter_executor_surroundings({}, 0, SavedSignals::defaults(), parent);
     raise(SIGUSR1);
   });
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
@@ -311,7 +332,7 @@ TEST(Surroundings, a_librarys_signal_handlers_can_be_reset) {
 
 TEST(Surroundings, an_executor_whose_zygote_is_gone_already_leaves) {
   const int status = status_of([] {
-    enter_executor_surroundings({}, SavedSignals::current(), getpid());
+    enter_executor_surroundings({}, 0, SavedSignals::current(), getpid());
     _exit(0);
   });
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
