@@ -24,9 +24,9 @@ namespace rankpool::this_task {
 [[nodiscard]] RANKPOOL_API int rank();
 
 /// @returns the executor's number on its node, from 0, over all ranks there; an executor's replacement has its number.
-/// On nodes of four GPUs `slot() % 4` gives each executor one: the pool's initializer sets CUDA_VISIBLE_DEVICES to it,
-/// or a task calls `cudaSetDevice()`. Spare executors, which serve while tasks wait for shared objects, have numbers
-/// after those of the node's own and so come on top on each GPU.
+/// Of four GPUs that a task sees `cudaSetDevice(slot() % 4)` gives each executor one; or the pool's initializer sets
+/// CUDA_VISIBLE_DEVICES to an entry of the list that it has, which need not begin with 0. Spare executors, which serve
+/// while tasks wait for shared objects, have numbers after those of the node's own and so come on top on each GPU.
 [[nodiscard]] RANKPOOL_API int slot();
 
 /// @returns the name of the host the task runs on.

@@ -29,9 +29,10 @@ most_restarts=50
 results() { rankpool-journal list "$journal" 2>/dev/null; }
 before=$(results)
 
+trap '' USR1  # until there is somebody to hand it on to
 trap '' TERM  # scancel tells everybody; without this script the others would have no time to end in order
 (
-  trap - TERM
+  trap - TERM USR1
   # Your program and its arguments.
   exec rankpool-run ./app
 ) &

@@ -215,10 +215,10 @@ void EndWatch::hasten(const Plan& plan) {
 }
 
 void EndWatch::act(const Plan& plan) {
-  const auto now = Clock::now();
-  if (options_.owns_process && now >= plan.exit) exit_now(plan);
+  if (options_.owns_process && Clock::now() >= plan.exit) exit_now(plan);
   if (!acts_.empty()) return;  // first what is due
-  acts_.emplace_back([plan, now](master::Engine& engine) {
+  acts_.emplace_back([plan](master::Engine& engine) {
+    const auto now = Clock::now();
     if (now >= plan.at_once) return engine.end_job(Ending::at_once, plan.why);
     if (now >= plan.no_results) return engine.end_job(Ending::no_results, plan.why);
     if (now >= plan.no_new_tasks) return engine.end_job(Ending::no_new_tasks, plan.why);

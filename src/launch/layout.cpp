@@ -162,7 +162,10 @@ void bind_executors(Facts ranks, const LayoutOptions& options, Layout& layout) {
   Groups machines = group_by_machine(ranks);
   for (std::vector<int>& machine : machines) {
     if (shares_hardware(ranks, machine.front())) continue;
-    Crew crew{.ranks = std::move(machine), .executors = {}, .threads = threads_of(options)};
+    Crew crew{.ranks = std::move(machine),
+              .executors = {},
+              .threads = threads_of(options),
+              .is_asked_for = options.processes != 0};
     for (const int rank : crew.ranks) {
       crew.executors.push_back(layout.ranks[static_cast<std::size_t>(rank)].executors);
     }

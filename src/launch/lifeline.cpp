@@ -49,6 +49,7 @@ constexpr auto pause_without_room = 1s;
 constexpr std::size_t most_callers = 64;  // at a time; more wait for their turn
 constexpr auto time_to_connect = 3000ms;
 constexpr std::uint8_t good_bye = 'b';
+constexpr std::uint8_t confirmation = 'c';  // a leader's, when it has had the answer; its end before that is no loss
 
 /// What a leader says first, and what the master answers.
 struct Introduction {
@@ -80,7 +81,7 @@ void keep_alive(int line) {
 
 /// What came over a line.
 struct Heard {
-  enum class What { nothing, parting, end };
+  enum class What { nothing, confirming, parting, end };
   What what = What::nothing;
   std::string why = {};
 };
@@ -92,6 +93,7 @@ void say_good_bye(const UniqueFd& line) {
 Heard hear_from(const UniqueFd& line) {
   std::uint8_t word = 0;
   const ssize_t bytes = recv(line.get(), &word, 1, MSG_DONTWAIT);
+  if (bytes == 1 && word == confirmation) return {.what = Heard::What::confirming};
   if (bytes == 1) return {.what = word == good_bye ? Heard::What::parting : Heard::What::nothing};
   if (bytes == 0) return {.what = Heard::What::end, .why = "its connection was closed, as by the end of its process"};
   if (errno == EAGAIN || errno == EINTR) return {};
@@ -222,8 +224,12 @@ void LifelineHub::hear_line(int rank) {
   const auto line = lines_.find(rank);
   const Heard heard = hear_from(line->second);
   if (heard.what == Heard::What::nothing) return;
+  if (heard.what == Heard::What::confirming) {
+    admitted_.insert(rank);
+    return;
+  }
   lines_.erase(line);
-  if (heard.what == Heard::What::end) on_lost_(rank, heard.why);
+  if (heard.what == Heard::What::end && admitted_.contains(rank)) on_lost_(rank, heard.why);
 }
 
 bool LifelineHub::takes_callers() const {
@@ -238,12 +244,12 @@ int LifelineHub::patience() const {
 
 /// Nobody else is to call once all have.
 void LifelineHub::look_at_missing() {
-  const bool all_are_there = admitted_ >= expected_;
+  const bool all_are_there = admitted_.size() >= expected_;
   if (!listener_ || (!all_are_there && Clock::now() < begun_ + time_to_call)) return;
   listener_.reset();
   callers_.clear();
   if (all_are_there) return;
-  warn_(std::to_string(expected_ - admitted_) + " of " + std::to_string(expected_) +
+  warn_(std::to_string(expected_ - admitted_.size()) + " of " + std::to_string(expected_) +
         " other nodes can't reach the master by TCP (a firewall?): of the loss of one the pool may not hear");
 }
 
@@ -265,7 +271,6 @@ void LifelineHub::hear(Caller& caller) {
   if (bytes != sizeof introduction || introduction.token != address_.token) return;
   if (send(line.get(), &introduction, sizeof introduction, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof introduction) return;
   set(line.get(), SOL_SOCKET, SO_RCVLOWAT, 1);
-  ++admitted_;
   lines_.insert_or_assign(introduction.rank, std::move(line));
 }
 
@@ -321,7 +326,8 @@ UniqueFd Lifeline::call() const {
     Introduction answer;
     const ssize_t bytes = recv(line.get(), &answer, sizeof answer, MSG_DONTWAIT);
     set(line.get(), SOL_SOCKET, SO_RCVLOWAT, 1);
-    if (bytes == sizeof answer && answer.token == introduction.token && answer.rank == rank_) return line;
+    if (bytes != sizeof answer || answer.token != introduction.token || answer.rank != rank_) continue;
+    if (send(line.get(), &confirmation, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) return line;
   }
   return {};
 }

@@ -11,6 +11,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -78,7 +79,7 @@ class LifelineHub {
   std::vector<Caller> callers_;             ///< that have not said yet who they are
   std::map<int, support::UniqueFd> lines_;  ///< by rank
   std::size_t expected_ = 0;
-  std::size_t admitted_ = 0;
+  std::set<int> admitted_;  ///< ranks that have confirmed
   std::chrono::steady_clock::time_point begun_{};
   std::chrono::steady_clock::time_point no_callers_until_{};
   OnLost on_lost_;

@@ -89,6 +89,8 @@ CpuMask cpus_to_fill(Facts ranks, const Crew& crew, bool launched) {
   if (used == 0) return {};
   CpuMask cpus = cpus_of(ranks, crew.ranks);
   if (!leave_the_leader_one(support::count_cpus(cpus), used, crew.threads)) return {};
+  const std::uint64_t most_left = 1;  // the leader's
+  if (crew.is_asked_for && support::count_cpus(cpus) > used + most_left) return {};
   CpuMask cores;
   for (const int rank : crew.ranks) support::add_cpus(cores, facts_of(ranks, rank).cores);
   for (CpuMask* mask : {&cores, &cpus}) {

@@ -21,6 +21,7 @@ struct Crew {
   std::vector<int> ranks;
   std::vector<std::uint32_t> executors;  ///< of each of the ranks
   std::uint64_t threads = 1;             ///< CPUs of an executor
+  bool is_asked_for = false;             ///< so many executors; where CPUs are left, another pool may be meant for them
 };
 
 /// The CPUs that the executors are bound to, all together; empty where they are not.

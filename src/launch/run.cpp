@@ -125,7 +125,9 @@ bool end_at_exit(detail::PoolCore& core) {
 /// @returns its status, or the one by which a job says that it is to be gone on with.
 int call_master_in_time(const std::shared_ptr<master::Engine>& engine, const std::function<int(Pool&)>& master) {
   const int status = call_master(engine, master);
-  return engine->is_cut_short() ? launch::status_of_unfinished : status;
+  if (!engine->is_cut_short()) return status;
+  launch::note_status(launch::status_of_unfinished);  // now: a launcher may be about to kill this rank
+  return launch::status_of_unfinished;
 }
 
 EndWatch::Options watch_options(const PoolSettings& settings, const std::vector<transport::RankFacts>& facts,
@@ -172,7 +174,7 @@ void meet_all(transport::MpiSession& mpi, const boost::mpi::communicator& ranks,
     return is_node_lost() ||
            std::ranges::any_of(neighbours, [](const auto& neighbour) { return neighbour.has_ended(); });
   };
-  const bool all_have_come = transport::sleeping_barrier(ranks, somebody_is_dead);
+  const bool all_have_come = !is_node_lost() && transport::sleeping_barrier(ranks, somebody_is_dead);
   if (is_node_lost()) {
     return mpi.expect_no_answers("a node was lost", launch::end_without_lost_node, std::chrono::seconds(0));
   }

@@ -203,7 +203,7 @@ std::function<void(const std::string&)> Engine::warning() const {
 
 // Its messages would be waited for without end, and what is sent to it might never leave.
 void Engine::look_after_leaders() {
-  if (!glance_.is_over()) return;
+  if (remote_.empty() || !glance_.is_over()) return;
   for (const auto& [rank, process] : leaders_) {
     if (process.has_ended()) {
       lost_leaders_[rank] = "(pid " + std::to_string(process.pid()) + "), was killed" +

@@ -288,14 +288,20 @@ bool Engine::no_task_goes_on(const std::vector<DeadlockWatch::Wait>& waits) cons
   }
   const bool any_pending =
       std::ranges::any_of(calls_, [this](const auto& call) { return scheduler_.pending_tasks(call.first) != 0; });
+  bool any_room = false;
+  bool any_queued = false;
   for (scheduler::HostId host = 0; host < hosts_.size(); ++host) {
     if (host == local_host && runs_inline_here()) continue;  // no other task runs beside this one
     // It may have reported what is over by now: one that waited then has had its answer.
     const host::Blocked& blocked = hosts_.blocked(host);
     const bool is_full = hosts_.slots(host) == 0 || (blocked.all && waiting[host] >= blocked.executors);
     if (!is_full && (any_pending || waiting[host] != running[host] || any_limited_task(host))) return false;
+    any_room |= !is_full;
+    any_queued |= waiting[host] != running[host];
   }
-  return true;
+  // What can't begin on one node may just be asked back, to begin on another: soon after others were told that is not
+  // settled yet.
+  return !(any_room && any_queued) || deadlocks_.is_at_rest();
 }
 
 /// Whether the host will end one of its tasks.

@@ -172,7 +172,7 @@ TEST(SharedWaiting, of_all_for_what_nobody_will_do_is_told_to_each) {
 }
 
 TEST(SharedWaiting, of_more_for_what_nobody_will_do_than_can_begin_is_told_to_all_soon) {
-  constexpr int tasks = 400;
+  const int tasks = 40 * 4 * pool().processes();
   const Event event = pool().event();
   const auto begin = std::chrono::steady_clock::now();
   const auto outcomes = pool().map_outcomes([event](int) { event.wait(); }, std::views::iota(0, tasks));

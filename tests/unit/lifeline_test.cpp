@@ -63,6 +63,16 @@ LifelineAddress here(const LifelineHub& hub) {
   return address;
 }
 
+UniqueFd call(const LifelineAddress& address) {
+  UniqueFd line(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in master{};
+  master.sin_family = AF_INET;
+  master.sin_port = htons(address.port);
+  inet_pton(AF_INET, "127.0.0.1", &master.sin_addr);
+  EXPECT_EQ(connect(line.get(), reinterpret_cast<const sockaddr*>(&master), sizeof master), 0);
+  return line;
+}
+
 class Hub : public testing::Test {
  protected:
   void SetUp() override {
@@ -110,6 +120,19 @@ TEST_F(Hub, hears_at_once_of_a_leader_that_was_killed) {
   EXPECT_EQ(lost_.all(), (std::map<int, std::string>{{7, "its connection was closed, as by the end of its process"}}));
 }
 
+TEST_F(Hub, takes_none_for_lost_that_has_not_heard_its_answer) {
+  const UniqueFd line = call(here(*hub_));
+  const struct {
+    std::uint64_t token;
+    std::int32_t rank = 7;
+    std::int32_t reserved = 0;
+  } introduction{hub_->address().token};
+  ASSERT_EQ(send(line.get(), &introduction, sizeof introduction, MSG_NOSIGNAL), ssize_t{sizeof introduction});
+  shutdown(line.get(), SHUT_WR);
+  std::this_thread::sleep_for(200ms);
+  EXPECT_TRUE(lost_.all().empty());
+}
+
 TEST(LifelineOfALeader, hears_of_a_master_that_was_killed) {
   std::array<int, 2> pipe_ends{};
   ASSERT_EQ(pipe(pipe_ends.data()), 0);
@@ -132,16 +155,6 @@ TEST(LifelineOfALeader, hears_of_a_master_that_was_killed) {
   waitpid(master, nullptr, 0);
   ASSERT_TRUE(eventually([&] { return !lost.all().empty(); }));
   EXPECT_TRUE(lost.all()[0].starts_with("its connection ")) << lost.all()[0];
-}
-
-UniqueFd call(const LifelineAddress& address) {
-  UniqueFd line(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in master{};
-  master.sin_family = AF_INET;
-  master.sin_port = htons(address.port);
-  inet_pton(AF_INET, "127.0.0.1", &master.sin_addr);
-  EXPECT_EQ(connect(line.get(), reinterpret_cast<const sockaddr*>(&master), sizeof master), 0);
-  return line;
 }
 
 TEST_F(Hub, lets_no_stranger_in_and_none_of_them_keeps_it_busy) {

@@ -76,6 +76,13 @@ TEST(Pinning, executors_that_leave_cpus_idle_or_share_them_are_left_to_the_kerne
   }
 }
 
+TEST(Pinning, beside_a_number_of_executors_that_was_asked_for_idle_cpus_may_be_meant_for_another_pool) {
+  const Ranks ranks{with(rank_on(0, 0, 8, 64), slurm(8))};
+  EXPECT_EQ(filled(ranks, {.ranks = {0}, .executors = {3}, .threads = 2}), cpus(0, 8));
+  EXPECT_TRUE(filled(ranks, {.ranks = {0}, .executors = {3}, .threads = 2, .is_asked_for = true}).empty());
+  EXPECT_EQ(filled(ranks, {.ranks = {0}, .executors = {7}, .is_asked_for = true}), cpus(0, 8));
+}
+
 TEST(Pinning, a_thread_of_each_core_is_enough) {
   Ranks ranks{with(rank_on(0, 0, 8, 8), slurm(8))};
   ranks[0].cores = cpus(0, 4);
