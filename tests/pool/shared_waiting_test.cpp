@@ -178,8 +178,11 @@ TEST(SharedWaiting, of_more_for_what_nobody_will_do_than_can_begin_is_told_to_al
   const auto outcomes = pool().map_outcomes([event](int) { event.wait(); }, std::views::iota(0, tasks));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   for (const auto& outcome : outcomes) ASSERT_TRUE(is_a<Deadlock>(outcome.exception()));
-  // At least 8 s, were each turn of those that can begin to wait for two looks 0.1 s apart.
-  EXPECT_LT(took.count(), 7.5);
+  // At least 8 s, were each turn of those that can begin to wait for two looks 0.1 s apart. Between nodes most of the
+  // time is that of starting spare executors.
+  if (std::getenv("RANKPOOL_TEST_NODES") == nullptr) {
+    EXPECT_LT(took.count(), 7.5);
+  }
 }
 
 TEST(SharedWaiting, of_one_that_runs_inline_in_a_call_of_limited_time_is_told) {
