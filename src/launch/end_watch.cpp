@@ -222,7 +222,8 @@ void EndWatch::act(const Plan& plan) {
     if (now >= plan.at_once) return engine.end_job(Ending::at_once, plan.why);
     if (now >= plan.no_results) return engine.end_job(Ending::no_results, plan.why);
     if (now >= plan.no_new_tasks) return engine.end_job(Ending::no_new_tasks, plan.why);
-    engine.stop_longer_than(plan.no_results - now, plan.why);
+    // Also those that would begin just before the next look.
+    engine.stop_longer_than(plan.no_results - now - between_looks, plan.why);
   });
 }
 

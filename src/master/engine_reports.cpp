@@ -35,7 +35,8 @@ void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t firs
   Call* call = call_of(lot);
   leave_lot(lot, count);
   if (call == nullptr) return;
-  if (call->log) record(*call, first, count, encoded);
+  // Where nobody waits any more the task was asked to stop, and may have returned early.
+  if (call->log && call->sink != nullptr) record(*call, first, count, encoded);
   settle(*call, first, count);
   give(*call, first, count, encoded);
 }

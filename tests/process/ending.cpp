@@ -3,7 +3,7 @@
 //   ending sweep JOURNAL LEDGER TASKS      a map of tasks of TASK_MS with a journal; prints the sum of its results
 //   ending catches | catches_and_works     gets JobEnding and returns 0, or goes on without an end
 //   ending works                           calls nothing while the end comes
-//   ending asks LEDGER                     a task that runs until it is asked to stop
+//   ending asks LEDGER JOURNAL             a task that runs until it is asked to stop
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -63,13 +63,14 @@ int catch_it(Pool& pool) {
   for (;;) std::this_thread::sleep_for(1s);
 }
 
-void wait_to_be_asked(Pool& pool, const std::string& ledger) {
+void wait_to_be_asked(Pool& pool, const std::string& ledger, const std::string& journal) {
   const auto task = [](const std::string& file) {
     append(file, "begun");
     while (!rankpool::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
     append(file, "asked");
+    return 1;
   };
-  pool.apply(task, ledger);
+  pool.map(task, {ledger}, {.journal = journal});
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ int main(int argc, char** argv) {
     if (what == "sweep") sweep(pool, arguments);
     if (what == "catches" || what == "catches_and_works") catch_it(pool);
     if (what == "works" || what == "catches_and_works") work_on();
-    if (what == "asks") wait_to_be_asked(pool, arguments.at(0));
+    if (what == "asks") wait_to_be_asked(pool, arguments.at(0), arguments.at(1));
     return 0;
   });
 }

@@ -99,10 +99,11 @@ for mode in works catches_and_works; do
   expect_lines 1 '^rankpool: .*; the program has not ended by itself, and does now$' "$err"
   expect_gone
 done
-RANKPOOL_END_TIME=$(in_seconds 3) RANKPOOL_GRACE=1 run alone asks "$ledger"
+RANKPOOL_END_TIME=$(in_seconds 3) RANKPOOL_GRACE=1 run alone asks "$ledger" "$journal"
 expect_status 75
 [ "$(paste -s -d ' ' "$ledger")" = 'begun asked' ] || complain "the task was not asked: $(cat "$ledger")"
-rm -f "$ledger"
+[ -z "$(kept)" ] || complain 'what a task returned that was asked to stop is kept as its result'
+rm -f "$ledger" "$journal"
 
 # Tasks that take longer than what is left do not begin: of 1 s each those of the last second and a half.
 RANKPOOL_END_TIME=$(in_seconds 7) RANKPOOL_GRACE=1 RANKPOOL_PROCESSES=2 TASK_MS=1500 run alone sweep "$journal" "$ledger" 100
