@@ -244,10 +244,11 @@ class RANKPOOL_API CancelledError : public detail::PoolError {
 };
 
 /// The job that the program is part of ends: its time is nearly over, it was sent SIGTERM or SIGUSR1 by the batch
-/// system, or a node is lost and the launcher does not let the others go on. The call was cut short, and no other is
-/// begun; results that had come are in its journal, if it has one. What the program has to save should be saved in few
-/// seconds (PoolOptions::grace). run() then returns 75 (EX_TEMPFAIL: try again later) whatever the master returns, and
-/// prints this where it leaves the master; std::exit(n) keeps its n. Python: none.
+/// system, or a node is lost and the launcher does not let the others go on. The call was cut short, and in the grace
+/// no other is begun; a call whose tasks take longer than the time left, as measured, is cut short before that, while
+/// calls of shorter tasks go on. Results that had come are in the call's journal, if it has one. What the program has
+/// to save should be saved in few seconds (PoolOptions::grace). run() then returns 75 (EX_TEMPFAIL: try again later)
+/// whatever the master returns, and prints this where it leaves the master; std::exit(n) keeps its n. Python: none.
 class RANKPOOL_API JobEnding : public detail::PoolError {
  public:
   using PoolError::PoolError;
