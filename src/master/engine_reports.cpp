@@ -140,14 +140,14 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
 
 void Engine::set_executors(scheduler::HostId host, std::uint32_t count) {
   hosts_.note_executors(host, count);
-  scheduler_.set_executors(host, hosts_.slots(host));
+  scheduler_.set_executors(host, hosts_.beginners(host));
   count_processes();
 }
 
 void Engine::blocked(scheduler::HostId host, const host::Blocked& blocked) {
   if (hosts_.is_lost(host)) return;
   hosts_.note_blocked(host, blocked);
-  scheduler_.set_executors(host, hosts_.slots(host));
+  scheduler_.set_executors(host, hosts_.beginners(host));
 }
 
 void Engine::count_processes() {

@@ -299,9 +299,8 @@ bool Engine::no_task_goes_on(const std::vector<DeadlockWatch::Wait>& waits) cons
     any_room |= !is_full;
     any_queued |= waiting[host] != running[host];
   }
-  // What can't begin on one node may just be asked back, to begin on another: soon after others were told that is not
-  // settled yet.
-  return !(any_room && any_queued) || deadlocks_.is_at_rest();
+  // What can't begin on one node is asked back, to begin on another.
+  return !(any_room && any_queued);
 }
 
 /// Whether the host will end one of its tasks.

@@ -37,7 +37,11 @@ class HostBook {
   void note_executors(scheduler::HostId host, std::uint32_t executors) { hosts_[host].executors = executors; }
   void note_blocked(scheduler::HostId host, const host::Blocked& blocked) { hosts_[host].blocked = blocked; }
   [[nodiscard]] const host::Blocked& blocked(scheduler::HostId host) const { return hosts_[host].blocked; }
-  /// Executors that can run tasks, or soon will: for one that is blocked a spare one serves.
+  /// Executors that can begin tasks, or soon will.
+  [[nodiscard]] std::uint32_t beginners(scheduler::HostId host) const {
+    return hosts_[host].blocked.all ? 0 : slots(host);
+  }
+  /// Executors that have tasks, or may have: for one that is blocked a spare one serves.
   [[nodiscard]] std::uint32_t slots(scheduler::HostId host) const {
     const Entry& entry = hosts_[host];
     return std::min(entry.executors + entry.blocked.executors, host::slots_for(entry.executors));

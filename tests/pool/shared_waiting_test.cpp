@@ -64,6 +64,17 @@ TEST(SharedWaiting, a_barrier_of_more_tasks_than_executors_opens) {
   EXPECT_EQ(pool().map(square, std::views::iota(0, 1000)).back(), square(999));
 }
 
+// Each node has room for its share of them: what one has too many another runs.
+TEST(SharedWaiting, a_barrier_of_as_many_tasks_as_there_can_be_executors_opens_at_any_chunksize) {
+  const int parties = 4 * pool().processes();
+  for (const int chunksize : {0, 1, 3, parties / 2, parties}) {
+    const Barrier barrier = pool().barrier(parties);
+    const auto was_last = pool().map([=](int) { return static_cast<int>(barrier.wait()); },
+                                     std::views::iota(0, parties), {.chunksize = chunksize});
+    EXPECT_EQ(std::ranges::count(was_last, 1), 1) << chunksize;
+  }
+}
+
 TEST(SharedWaiting, calls_of_one_task_that_wait_each_let_the_one_they_wait_for_begin) {
   const int waiting = 4 * pool().processes() - 1;
   const Event event = pool().event();
