@@ -99,7 +99,7 @@ build_and_run() {  # <preset> <option for ctest>...
 asan_programs=(codec_test damaged_image_test damaged_values_test exception_image_test future_test inline_host_test journal_test
   last_words_test piece_builder_test record_reader_test result_stream_test scheduler_test shared_ends_test shared_objects_test stderr_tail_test
   stream_buffer_test wire_test zygote_test arena_test calls_test callables_test crash_matrix_test crashes_test futures_test
-  life_cycle_test lifetimes_test pool_errors_test scribbled_channel_test serialization_test streams_test
+  life_cycle_test lifetimes_test pool_errors_test scribbled_channel_test serialization_test speculation_test streams_test
   threads_test types_test worker_lost_test chaos_test terminate_test)
 tsan_programs=(calls_test chaos_test ends_test future_test futures_test life_cycle_test limits_test pool_journal_test result_stream_test
   seat_test shared_locks_test stopped_test stream_buffer_test streams_test terminate_test threads_test waiting_test)

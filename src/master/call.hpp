@@ -30,6 +30,7 @@ using Deadline = std::chrono::steady_clock::time_point;
 struct KeptPiece {
   BuiltPiece built;
   std::uint64_t outstanding = 0;
+  bool is_copied = false;                  ///< some of it may still run when all of it has ended
   std::vector<journal::Hash> inputs = {};  ///< of a call with a journal
 };
 
@@ -60,6 +61,8 @@ struct Call {
   host::CallImage image;
   std::string_view what;
   std::uint32_t max_attempts = 0;
+  std::size_t result_stride = 0;
+  bool is_racing = false;  ///< some of its tasks run twice
   State state = State::drawing;
   detail::ResultSink* sink = nullptr;         ///< null when the caller has left
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
@@ -82,6 +85,8 @@ struct Call {
   }
   [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }
   [[nodiscard]] bool is_settled() const { return total && settled == *total; }
+  /// Its results are complete, and late executors are not waited for.
+  [[nodiscard]] bool is_won() const { return is_racing && is_settled(); }
   /// "312 of 6000 tasks".
   [[nodiscard]] std::string progress() const {
     return std::to_string(settled) + " of " + (total ? "" : "more than ") + std::to_string(total.value_or(tasks)) +

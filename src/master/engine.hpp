@@ -14,6 +14,7 @@
 //   expire   its time is over
 //   fail     it can't go on, for want of memory say: no more results; over when what is in flight has ended
 //   stop     the job ends: over when what is in flight has ended, or when there is no more time for that
+//   win      all tasks have ended, though some that ran twice still run where they were late
 // The first three detach the handle, for which the call is over then, and abandon the rest: what is in flight is let
 // run, and its results are thrown away. The engine forgets a call when its last task has ended.
 #pragma once
@@ -217,6 +218,13 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
   void wake_driver(Lock& lock);
   void await_leaders();
   void stop_hosts(wire::StopMode mode);
+
+  // Calls of which tasks run twice (engine_speculation.cpp).
+  void results_of_race(Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
+                       std::int64_t nanoseconds, detail::Bytes encoded);
+  [[nodiscard]] bool is_first_end(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
+  [[nodiscard]] bool is_forsaken(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
+  void end_if_won(Call& call);
 
   // The end of the job (engine_ending.cpp).
   [[nodiscard]] std::exception_ptr job_ending(const Call& call);

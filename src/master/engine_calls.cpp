@@ -55,6 +55,10 @@ std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const 
 
 Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink,
                    std::shared_ptr<journal::CallLog> log) {
+  const std::uint32_t max_attempts = spec.max_attempts.value_or(options_.max_attempts);
+  if (spec.speculate && max_attempts == 1) {
+    throw std::invalid_argument("speculate runs late tasks a second time, which max_attempts = 1 forbids");
+  }
   const host::CallId id = log ? log->number() : next_call_++;
   Call call(&nodes_);  // among the calls only when nothing can throw any more
   call.image.id = id;
@@ -75,12 +79,14 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   call.total = total;
   call.sink = &sink;
   call.log = std::move(log);
-  call.max_attempts = spec.max_attempts.value_or(options_.max_attempts);
+  call.max_attempts = max_attempts;
+  call.result_stride = spec.kernel->result_stride;
   if (transport_) backoff_.expect_reply();
   scheduler_.open_job(id, {.schedule = call.image.schedule,
                            .chunksize = call.image.chunksize,
                            .max_attempts = call.max_attempts,
-                           .total = total});
+                           .total = total,
+                           .speculative = spec.speculate});
   return calls_.emplace(id, std::move(call)).first->second;
 }
 
@@ -105,7 +111,12 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
     throw;
   }
   const std::exception_ptr failure = call.failure;
-  calls_.erase(id);
+  if (call.state == Call::State::ended) {
+    calls_.erase(id);
+  } else {  // won
+    abandon(call);
+    attend(lock);
+  }
   // join() may be asleep until the last call has left.
   if (state_ != PoolState::running && calls_.empty()) attend(lock);
   lock.unlock();
@@ -114,7 +125,7 @@ void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, deta
 
 void Engine::await_end(Lock& lock, Call& call, detail::InputSource& source, PieceBuilder& builder,
                        std::optional<Deadline> deadline) {
-  const auto has_ended = [&call] { return call.state == Call::State::ended; };
+  const auto has_ended = [&call] { return call.state == Call::State::ended || call.is_won(); };
   const auto takes_input = [this, &call] { return call.state == Call::State::drawing && wants_input(call); };
   const auto is_due = [&] { return has_ended() || takes_input(); };
   while (!has_ended()) {

@@ -1,12 +1,16 @@
 // The engine carries out what the scheduler decides.
+#include <chrono>
 #include <variant>
 
 #include "master/engine.hpp"
 
 namespace rankpool::master {
 
+using namespace std::chrono_literals;
+
 void Engine::dispatch() {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
+  if (scheduler_.any_may_be_late()) scheduler_.tell_time(Clock::now().time_since_epoch() / 1ns);
   while (const auto command = scheduler_.next()) {
     std::visit([this](const auto& what) { carry_out(what); }, *command);
   }
@@ -16,7 +20,8 @@ void Engine::dispatch() {
 
 void Engine::carry_out(const scheduler::RunLot& command) {
   Call& call = calls_.at(command.job);
-  const KeptPiece& kept = call.piece_of(command.tasks.first)->second;
+  KeptPiece& kept = call.piece_of(command.tasks.first)->second;
+  if (command.is_copy) call.is_racing = kept.is_copied = true;
   const host::Lot lot{.id = command.lot,
                       .call = command.job,
                       .piece = kept.built.piece,
@@ -111,6 +116,7 @@ void Engine::carry_out(const scheduler::GiveUp& command) {
   }
   call.deaths.erase(command.task);
   settle(call, command.task, 1);
+  end_if_won(call);
 }
 
 void Engine::carry_out(const scheduler::JobDone& command) { forget(command.job); }

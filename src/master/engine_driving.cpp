@@ -144,6 +144,7 @@ void Engine::sleep(Lock& lock, std::optional<Deadline> deadline) {
   const auto pause = transport_ ? pause_between_looks() : std::chrono::nanoseconds::max();
   // Nobody rings for them.
   if (waits_ != 0 || !deadlocks_.is_at_rest()) time = std::min<std::chrono::nanoseconds>(time, deadlocks_.pause());
+  if (scheduler_.any_may_be_late()) time = std::min<std::chrono::nanoseconds>(time, 10ms);
   const Seat::Aside asleep(seat_, lock, Driving::sleeping);
   if (pause == 0ns) return std::this_thread::yield();
   local_->wait(std::min(time, pause));

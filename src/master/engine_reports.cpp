@@ -31,8 +31,9 @@ bool is_a(const std::exception_ptr& error) {
 
 void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
                      std::int64_t nanoseconds, detail::Bytes encoded) {
-  if (!scheduler_.tasks_done(host, lot, {first, count}, nanoseconds)) return;
   Call* call = call_of(lot);
+  if (call != nullptr && call->is_racing) return results_of_race(*call, host, lot, first, count, nanoseconds, encoded);
+  if (!scheduler_.tasks_done(host, lot, {first, count}, nanoseconds)) return;
   leave_lot(lot, count);
   if (call == nullptr) return;
   // Where nobody waits any more the task was asked to stop, and may have returned early.
@@ -54,12 +55,13 @@ void Engine::give(Call& call, std::uint64_t first, std::uint64_t count, detail::
 
 void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t task, std::int64_t nanoseconds,
                          host::Place place, detail::Bytes image) {
-  if (!scheduler_.tasks_done(host, lot, {task, 1}, nanoseconds)) return;
   Call* call = call_of(lot);
+  const bool is_first = call != nullptr && is_first_end(*call, host, lot, task);
+  if (!scheduler_.tasks_done(host, lot, {task, 1}, nanoseconds)) return;
   const auto open = lots_.find(lot);
   const std::uint32_t attempt = open != lots_.end() ? open->second.attempt : 1;
   leave_lot(lot, 1);
-  if (call == nullptr) return;
+  if (!is_first) return;
   if (call->sink != nullptr) {
     call->sink->error(
         task,
@@ -68,13 +70,15 @@ void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t 
             {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = task, .attempt = attempt}));
   }
   settle(*call, task, 1);
+  end_if_won(*call);
 }
 
 void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report) {
   if (report.time_limit.count() != 0) return task_timed_out(host, lot, task, report);
   Call* call = call_of(lot);
+  const bool is_tried_again = call != nullptr && is_forsaken(*call, host, lot, task);
   if (!scheduler_.task_died(host, lot, task)) return;
-  if (call != nullptr) {
+  if (is_tried_again) {
     const std::uint32_t attempt = lots_.at(lot).attempt;
     call->deaths[task] = {.attempt = attempt, .report = report};
     if (attempt < call->max_attempts) tell_of_retry(report, task, attempt, call->max_attempts);
@@ -96,14 +100,16 @@ void Engine::tell_of_retry(const task::DeathReport& report, std::uint64_t task, 
 
 void Engine::task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64_t task,
                             const task::DeathReport& report) {
-  if (!scheduler_.tasks_done(host, lot, {task, 1}, report.time_limit.count())) return;
   Call* call = call_of(lot);
+  const bool is_first = call != nullptr && is_first_end(*call, host, lot, task);
+  if (!scheduler_.tasks_done(host, lot, {task, 1}, report.time_limit.count())) return;
   const auto open = lots_.find(lot);
   const std::uint32_t attempt = open != lots_.end() ? open->second.attempt : 1;
   leave_lot(lot, 1);
-  if (call == nullptr) return;
+  if (!is_first) return;
   if (call->sink != nullptr) call->sink->error(task, task::task_timed_out(report, task, attempt));
   settle(*call, task, 1);
+  end_if_won(*call);
 }
 
 void Engine::tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count) {
@@ -133,7 +139,7 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
   call.deaths.erase(call.deaths.lower_bound(first), call.deaths.lower_bound(first + count));
   const auto piece = call.piece_of(first);
   piece->second.outstanding -= count;
-  if (piece->second.outstanding != 0) return;
+  if (piece->second.outstanding != 0 || piece->second.is_copied) return;
   local_->release(piece->second.built.block);
   call.pieces.erase(piece);
 }

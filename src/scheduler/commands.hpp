@@ -36,6 +36,7 @@ struct JobOptions {
   std::uint64_t chunksize = 0;                        ///< 0 automatic
   std::uint32_t max_attempts = 3;                     ///< 1: no task ever runs twice
   std::optional<std::uint64_t> total = std::nullopt;  ///< number of tasks, where the input tells
+  bool speculative = false;                           ///< what is late at the job's end runs elsewhere, too
 };
 
 /// Send these tasks to the host.
@@ -45,6 +46,7 @@ struct RunLot {
   JobId job = 0;
   TaskRange tasks;
   std::uint32_t attempt = 1;  ///< from 1
+  bool is_copy = false;       ///< another lot has the same tasks, and is late with them
 
   friend bool operator==(const RunLot&, const RunLot&) = default;
 };

@@ -9,6 +9,9 @@ std::optional<Command> Scheduler::next() {
   sort_changed_hosts();
   if (decided_.empty()) {
     if (auto lot = deal()) return lot;
+    if (!speculative_.empty()) {
+      if (auto copy = copy_late()) return copy;
+    }
     retract_for_dry_hosts();
   }
   if (decided_.empty()) return std::nullopt;
@@ -33,24 +36,30 @@ Job* Scheduler::job_for(const Host& host) const {
 
 RunLot Scheduler::hand_out(Job& job, Host& host) {
   const LotSize size = size_lot(job, host, pool_);
-  const PendingRange range = job.pending.front();
+  PendingRange range = job.pending.front();
+  range.tasks.count = size.tasks;
+  job.pending.take_front(size.tasks);
+  const Lot& lot = open_lot(job, host, range, size.chunk);
+  ready_.erase(job);  // to the end: the other jobs' turn
+  update(job);
+  return {.host = host.id, .lot = lot.id, .job = job.id, .tasks = range.tasks, .attempt = range.attempt};
+}
+
+Lot& Scheduler::open_lot(Job& job, Host& host, const PendingRange& range, std::uint64_t chunk) {
   Lot& lot = lots_.open();
   lot.job = &job;
   lot.host = &host;
   lot.piece_first = range.piece_first;
   lot.attempt = range.attempt;
-  lot.chunk = size.chunk;
+  lot.chunk = chunk;
   lot.task_time = job.task_time.measured() ? job.task_time.mean() : 0;
-  lot.outstanding.assign({.first = range.tasks.first, .count = size.tasks});
-  job.pending.take_front(size.tasks);
+  lot.outstanding.assign(range.tasks);
+  if (job.options.speculative) enter_race(lot);
   job.lots.push_back(lot);
   host.lots.push_back(lot);
   host.add(lot);
   changed_.push_back(host);
-  ready_.erase(job);  // to the end: the other jobs' turn
-  update(job);
-  return {
-      .host = host.id, .lot = lot.id, .job = job.id, .tasks = lot.outstanding.runs().front(), .attempt = range.attempt};
+  return lot;
 }
 
 void Scheduler::retract_for_dry_hosts() {

@@ -69,11 +69,16 @@ struct Job {
   IntrusiveList<Lot, &Lot::in_job> lots;
   ListLinks<Job> in_ready;
   ListLinks<Job> in_unserved;
+  ListLinks<Job> in_speculative;
 
   /// Tasks of the job as far as is known.
   [[nodiscard]] std::uint64_t known_total() const;
   /// Tasks not handed out, drawn or not.
   [[nodiscard]] std::uint64_t remaining() const;
+  /// Nothing is left to hand out, so that what is late may run elsewhere, too.
+  [[nodiscard]] bool may_race() const {
+    return options.speculative && state == JobState::input_ended && pending.empty() && !lots.empty();
+  }
   [[nodiscard]] bool finished() const { return state != JobState::open && pending.empty() && lots.empty(); }
 };
 

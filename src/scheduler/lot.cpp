@@ -34,6 +34,37 @@ bool RunSet::take(TaskRange range) {
   return true;
 }
 
+void RunSet::add(TaskRange range) {
+  if (range.count == 0) return;
+  const auto after = std::ranges::upper_bound(runs_, range.first, {}, &TaskRange::first);
+  runs_.insert(after, range);
+  count_ += range.count;
+}
+
+void RunSet::remove(TaskRange range) {
+  for (const TaskRange& part : part_of(range)) take(part);
+}
+
+std::vector<TaskRange> RunSet::part_of(TaskRange range) const {
+  std::vector<TaskRange> parts;
+  for (const TaskRange& run : runs_) {
+    const std::uint64_t first = std::max(run.first, range.first);
+    const std::uint64_t end = std::min(run.end(), range.end());
+    if (first < end) parts.push_back({first, end - first});
+  }
+  return parts;
+}
+
+std::vector<TaskRange> RunSet::missing_of(TaskRange range) const {
+  std::vector<TaskRange> parts;
+  for (const TaskRange& there : part_of(range)) {
+    if (range.first < there.first) parts.push_back({range.first, there.first - range.first});
+    range = {there.end(), range.end() - there.end()};
+  }
+  if (range.count > 0) parts.push_back(range);
+  return parts;
+}
+
 Lot& LotTable::open() {
   if (free_.empty()) {
     if (slots_.size() > slot_mask) throw std::length_error("rankpool: too many open lots");
@@ -52,6 +83,7 @@ void LotTable::close(Lot& lot) {
   lot.thief = nullptr;
   lot.retraction = Retraction::none;
   lot.outstanding.clear();
+  lot.race.reset();
   const LotId next_id = lot.id + one_generation;
   const bool used_up = next_id < lot.id;  // a slot without generations left is retired: ids must never come again
   lot.id = next_id;

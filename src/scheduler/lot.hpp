@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "scheduler/commands.hpp"
@@ -14,6 +15,7 @@ namespace rankpool::scheduler {
 
 struct Host;
 struct Job;
+struct Lot;
 
 /// The outstanding tasks of a lot as sorted, disjoint runs. Executors claim from the front, so there are hardly more
 /// runs than executors, and a lot of a billion tasks costs no more than one of ten.
@@ -24,6 +26,15 @@ class RunSet {
 
   /// Takes `range` out; refused (false, no change) unless every task of it is there.
   bool take(TaskRange range);
+  /// @param range of which no task is there.
+  void add(TaskRange range);
+  /// Takes out what is there of `range`.
+  void remove(TaskRange range);
+
+  /// What is there of `range`.
+  [[nodiscard]] std::vector<TaskRange> part_of(TaskRange range) const;
+  /// What isn't.
+  [[nodiscard]] std::vector<TaskRange> missing_of(TaskRange range) const;
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] const std::vector<TaskRange>& runs() const { return runs_; }
@@ -36,6 +47,18 @@ class RunSet {
 /// A host hands out all it has not started when asked, so asking a second time cannot help.
 enum class Retraction : std::uint8_t { none, asked, answered };
 
+/// Of a speculative job's lot: whether it is late, and which lots run the same tasks. The first result of a task
+/// counts.
+struct Race {
+  Nanoseconds since = 0;    ///< when it was handed out
+  double ahead = 0;         ///< nanoseconds of work that the host's executors had then
+  std::uint64_t dealt = 0;  ///< tasks that it began with
+  bool is_copy = false;
+  std::vector<Lot*> rivals = {};  ///< open lots that have some of its tasks
+  RunSet copied = {};             ///< of its outstanding tasks: those that a rival was given, which is a copy
+  RunSet lost = {};               ///< of its outstanding tasks: those whose results came from a rival
+};
+
 struct Lot {
   LotId id = 0;
   Job* job = nullptr;
@@ -47,6 +70,7 @@ struct Lot {
   std::uint64_t chunk = 1;  ///< estimate of what its executors claim at a time
   double task_time = 0;     ///< nanoseconds, as measured when the lot was handed out; 0 unmeasured
   RunSet outstanding;
+  std::unique_ptr<Race> race = {};  ///< null unless the job is speculative
   ListLinks<Lot> in_host;
   ListLinks<Lot> in_job;
 

@@ -46,8 +46,11 @@ void Scheduler::lose_host(HostId id, Unreported tasks) {
   while (Lot* const lot = host->lots.back()) {
     const auto& runs = lot->outstanding.runs();
     std::for_each(runs.rbegin(), runs.rend(), [&](TaskRange run) {
-      if (tasks == Unreported::may_have_run) return charge(*lot, run);
-      requeue(*lot->job, {.tasks = run, .piece_first = lot->piece_first, .attempt = lot->attempt});
+      if (tasks == Unreported::may_have_run) {
+        charge(*lot, run);
+      } else {
+        give_back(*lot, run);
+      }
     });
     close(*lot);
   }
@@ -93,6 +96,7 @@ void Scheduler::open_job(JobId id, const JobOptions& options) {
   if (!added) throw std::logic_error("rankpool: a job was opened twice");
   place->second.id = id;
   place->second.options = options;
+  if (options.speculative) speculative_.push_back(place->second);
 }
 
 /// @returns the job, whose input now reaches to the piece's end; null when nothing of it is to start any more.
@@ -162,6 +166,7 @@ void Scheduler::update(Job& job) {
 void Scheduler::finish_if_done(Job& job) {
   if (!job.finished()) return;
   decided_.emplace_back(JobDone{.job = job.id});
+  speculative_.erase(job);
   jobs_.erase(JobId{job.id});
 }
 
@@ -195,6 +200,7 @@ bool Scheduler::tasks_done(HostId host, LotId lot_id, TaskRange tasks, Nanosecon
     lot->host->work += lot->work();
   }
   lot->host->record_speed(static_cast<double>(busy) / static_cast<double>(tasks.count) / time.mean());
+  if (lot->race) win(*lot, tasks);
   close_if_settled(*lot);
   return true;
 }
@@ -212,7 +218,7 @@ bool Scheduler::tasks_returned(HostId host, LotId lot_id, TaskRange tasks) {
   if (lot == nullptr) return false;
   if (tasks.count > 0) {
     if (!take(*lot, tasks)) return false;
-    requeue(*lot->job, {.tasks = tasks, .piece_first = lot->piece_first, .attempt = lot->attempt});
+    give_back(*lot, tasks);
   }
   settle_retraction(*lot);
   close_if_settled(*lot);
@@ -236,15 +242,27 @@ bool Scheduler::take(Lot& lot, TaskRange tasks) {
 /// Charges an attempt to tasks that left the lot, or leave it with its host.
 void Scheduler::charge(Lot& lot, TaskRange tasks) {
   Job& job = *lot.job;
-  if (job.state == JobState::cancelled) return;
-  if (lot.attempt < job.options.max_attempts) {
-    requeue(job, {.tasks = tasks, .piece_first = lot.piece_first, .attempt = lot.attempt + 1});
-    return;
+  for (const TaskRange& alone : forsaken(lot, tasks)) {
+    if (job.state == JobState::cancelled) continue;
+    if (lot.attempt < job.options.max_attempts) {
+      requeue(job, {.tasks = alone, .piece_first = lot.piece_first, .attempt = lot.attempt + 1});
+      continue;
+    }
+    for (std::uint64_t task = alone.first; task != alone.end(); ++task) {
+      decided_.emplace_back(
+          GiveUp{.job = job.id, .task = task, .attempts = lot.attempt, .lot = lot.id, .host = lot.host->id});
+    }
   }
-  for (std::uint64_t task = tasks.first; task != tasks.end(); ++task) {
-    decided_.emplace_back(
-        GiveUp{.job = job.id, .task = task, .attempts = lot.attempt, .lot = lot.id, .host = lot.host->id});
+  leave_race(lot, tasks);
+}
+
+/// The same without an attempt: nobody has begun them.
+void Scheduler::give_back(Lot& lot, TaskRange tasks) {
+  for (const TaskRange& alone : forsaken(lot, tasks)) {
+    requeue(*lot.job, {.tasks = alone, .piece_first = lot.piece_first, .attempt = lot.attempt});
   }
+  leave_race(lot, tasks);
+  allow_another_copy(lot, tasks);
 }
 
 void Scheduler::close_if_settled(Lot& lot) {
@@ -254,6 +272,7 @@ void Scheduler::close_if_settled(Lot& lot) {
 void Scheduler::close(Lot& lot) {
   Host& host = *lot.host;
   Job& job = *lot.job;
+  if (lot.race) end_race(lot);
   settle_retraction(lot);
   host.remove(lot);
   host.lots.erase(lot);

@@ -6,7 +6,8 @@
 ///                    ├────── tasks_returned ──────┤   uncharged: retracted, or left behind by a dead executor or node
 ///                    └─ task_died, lose_host ─────┴──► GiveUp, when the attempts are used up
 ///
-/// A task is in exactly one of these places: pending, in one open lot, settled. Events only change that state; `next()`
+/// A task is in exactly one of these places: pending, in one open lot, settled; of speculative jobs (speculation.cpp)
+/// it may be in several lots, and still in one when it is settled. Events only change that state; `next()`
 /// decides, so that a batch of events is judged as a whole. The neediest host gets work first, jobs take turns. When no
 /// task is pending and a host runs dry, the newest lot of the most loaded host is retracted and dealt anew.
 #pragma once
@@ -17,6 +18,7 @@
 #include <memory_resource>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "scheduler/commands.hpp"
 #include "scheduler/host.hpp"
@@ -76,6 +78,19 @@ class Scheduler {
   /// from others as soon as no drawn task is pending.
   std::optional<Command> next();
 
+  /// @name Speculation
+  /// @{
+
+  /// The time now, on any clock. To be told before next() where any_may_be_late(), again and again: time passes where
+  /// nothing is reported.
+  void tell_time(Nanoseconds now) { now_ = now; }
+  [[nodiscard]] bool any_may_be_late() const { return !speculative_.empty(); }
+  /// Of tasks that are going to be reported as done, those that no other lot has been done first with.
+  [[nodiscard]] std::vector<TaskRange> unsettled(HostId host, LotId lot, TaskRange tasks);
+  /// Of tasks that are going to be reported as died or returned, those that no other lot has or has been done with.
+  [[nodiscard]] std::vector<TaskRange> forsaken(HostId host, LotId lot, TaskRange tasks);
+  /// @}
+
   /// Tasks of the job drawn but not handed out; 0 for a job that is over.
   [[nodiscard]] std::uint64_t pending_tasks(JobId id) const;
   /// Mean time of the job's tasks that have ended, recent ones weighing more; empty where none has.
@@ -104,6 +119,7 @@ class Scheduler {
   void close(Lot& lot);
   void requeue(Job& job, const PendingRange& range);
   void charge(Lot& lot, TaskRange tasks);
+  void give_back(Lot& lot, TaskRange tasks);
   void ask_back(Lot& lot, Host* thief);
   void settle_retraction(Lot& lot);
   void mark(Lot& lot, Retraction state);
@@ -111,8 +127,21 @@ class Scheduler {
   std::optional<Command> deal();
   Job* job_for(const Host& host) const;
   RunLot hand_out(Job& job, Host& host);
+  Lot& open_lot(Job& job, Host& host, const PendingRange& range, std::uint64_t chunk);
   void retract_for_dry_hosts();
   void retract_for(Host& thief);
+
+  // Speculation (speculation.cpp).
+  void enter_race(Lot& lot);
+  [[nodiscard]] bool is_late(const Lot& lot) const;
+  Host* idle_host(const Host& late);
+  std::optional<Command> copy_late();
+  RunLot copy(Lot& late, TaskRange tasks, Host& host);
+  static void win(Lot& lot, TaskRange tasks);
+  static std::vector<TaskRange> forsaken(const Lot& lot, TaskRange tasks);
+  static void allow_another_copy(const Lot& copy, TaskRange tasks);
+  static void leave_race(Lot& lot, TaskRange tasks);
+  static void end_race(Lot& lot);
 
   std::unordered_map<HostId, Host> hosts_;
   support::NodeRecycler nodes_;
@@ -128,6 +157,8 @@ class Scheduler {
   IntrusiveList<Host, &Host::in_idle> idle_;        ///< hosts with an idle executor that await no retraction
   IntrusiveList<Host, &Host::in_dry> dry_;          ///< the same, each executor at its last chunk
   IntrusiveList<Host, &Host::in_hungry> hungry_;    ///< see any_host_is_hungry()
+  IntrusiveList<Job, &Job::in_speculative> speculative_;
+  Nanoseconds now_ = 0;
   std::deque<Command> decided_;
 };
 

@@ -2,8 +2,9 @@
 # instructions.sh <program> <workload>=<tasks>=<limit>...
 # Instructions of rankpool's own code for each task, of master and executor together, as callgrind counts them: the same
 # on every machine, where times are not. What they spend on waiting depends on the machine's mood and is left out; so does
-# how many records the master finds at a look, and both take turns on one CPU, where that repeats itself. Fails above a
-# limit, with the functions that take most.
+# how many records the master finds at a look, and both take turns on one CPU, where that repeats itself. Others that want
+# that CPU make them look more often, never less: the least of three counts is taken. Fails above a limit, with the
+# functions that take most.
 set -u
 program=$1
 shift
@@ -35,16 +36,17 @@ for entry; do
   rest=${entry#*=}
   tasks=${rest%%=*}
   limit=${rest#*=}
-  if ! RANKPOOL_PROCESSES=1 taskset -c "$one_cpu" valgrind -q --tool=callgrind --callgrind-out-file="$folder/out.%p" \
-    "$program" "$workload" >"$folder/log" 2>&1; then
-    cat "$folder/log"
-    exit 1
-  fi
-  figure=$(count "$tasks")
-  echo "$workload: $figure instructions a task, at most $limit"
-  if ! awk -v figure="$figure" -v limit="$limit" 'BEGIN { exit !(figure > 0 && figure <= limit) }'; then
-    failed=1
-    sort -rn "$folder/functions" | head -n 40
-  fi
+  for _ in 1 2 3; do
+    if ! RANKPOOL_PROCESSES=1 taskset -c "$one_cpu" valgrind -q --tool=callgrind --callgrind-out-file="$folder/out.%p" \
+      "$program" "$workload" >"$folder/log" 2>&1; then
+      cat "$folder/log"
+      exit 1
+    fi
+    figure=$(count "$tasks")
+    echo "$workload: $figure instructions a task, at most $limit"
+    awk -v figure="$figure" -v limit="$limit" 'BEGIN { exit !(figure > 0 && figure <= limit) }' && continue 2
+  done
+  failed=1
+  sort -rn "$folder/functions" | head -n 40
 done
 exit "$failed"

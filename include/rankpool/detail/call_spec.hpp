@@ -43,6 +43,7 @@ struct CallSpec {
   std::uint64_t chunksize = 0;                ///< 0: automatic
   std::optional<std::uint32_t> max_attempts;  ///< empty: as the pool has it
   std::optional<Schedule> schedule;           ///< empty: as the pool has it
+  bool speculate = false;                     ///< tasks that are late at the call's end run a second time
   std::optional<Seconds> task_timeout;        ///< above 0; empty: as the pool has it
   std::optional<Seconds> timeout;             ///< not negative; empty: none
   std::string_view what;                      ///< the call's name: "map", "apply"
@@ -78,6 +79,7 @@ inline void set_options(CallSpec& spec, const MapOptions& options) {
   spec.journal = options.journal;
   spec.journal_key = options.journal_key;
   spec.schedule = options.schedule;
+  spec.speculate = options.speculate;
   spec.task_timeout = positive_time(options.task_timeout, "task_timeout");
   // Written so that NaN is refused too.
   if (options.timeout && !(options.timeout->count() >= 0)) {
