@@ -20,6 +20,8 @@ set(RANKPOOL_TEST_ENVIRONMENT
 # rankpool_add_test(<name> [LABEL ci|long] [TIMEOUT <seconds>] [PROCESSORS <n>] [RUN_SERIAL] [ENVIRONMENT <VAR=value>...]
 #                   COMMAND <command>...)
 # One entry in ctest. Exit status 77 means skipped; the output says why on a line "skipped: <reason>".
+# The presets run tests on two processors. What waits most of its time says PROCESSORS 1: two of these run at once, the
+# longest first.
 function(rankpool_add_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "LABEL;TIMEOUT;PROCESSORS" "ENVIRONMENT;COMMAND")
   set(label ci)
@@ -31,8 +33,12 @@ function(rankpool_add_test name)
   if(DEFINED arg_TIMEOUT)
     set(limit ${arg_TIMEOUT})
   endif()
+  set(cost 0)
   if(DEFINED arg_PROCESSORS)
     set(processors ${arg_PROCESSORS})
+    if(processors EQUAL 1)
+      set(cost ${limit})
+    endif()
   endif()
   math(EXPR hard_limit "${limit} + 20")
   add_test(NAME ${name} COMMAND ${RANKPOOL_TIMEOUT} --kill-after=10 ${limit} ${arg_COMMAND})
@@ -40,6 +46,7 @@ function(rankpool_add_test name)
     LABELS ${label}
     TIMEOUT ${hard_limit}
     PROCESSORS ${processors}
+    COST ${cost}
     RUN_SERIAL ${arg_RUN_SERIAL}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "${RANKPOOL_TEST_ENVIRONMENT};${arg_ENVIRONMENT}")

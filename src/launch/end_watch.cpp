@@ -1,17 +1,13 @@
 #include "launch/end_watch.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdint>
 #include <exception>
 #include <locale>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include <rankpool/errors.hpp>
@@ -47,20 +43,10 @@ constexpr auto time_after_loss = 5s;
 
 constexpr auto never = std::chrono::milliseconds(-1);
 
-support::UniqueFd make_event() {
-  support::UniqueFd event(eventfd(0, EFD_CLOEXEC));
-  if (!event) throw std::system_error(errno, std::generic_category(), "rankpool: eventfd");
-  return event;
-}
-
-void set(const support::UniqueFd& event) {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(event.get(), &one, sizeof one);
-}
-
-void reset(const support::UniqueFd& event) {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t taken = read(event.get(), &count, sizeof count);
+/// A pipe that nobody reads, when it is full, takes as long as it likes.
+bool stderr_takes_text() {
+  pollfd file{STDERR_FILENO, POLLOUT, 0};
+  return poll(&file, 1, 0) == 1 && (file.revents & POLLOUT) != 0;
 }
 
 std::string in_seconds(Seconds time) {
@@ -97,15 +83,16 @@ EndWatch::Plan EndWatch::plan_for_loss(Clock::time_point now, std::string why) {
 }
 
 EndWatch::EndWatch(std::weak_ptr<master::Engine> engine, std::unique_ptr<LifelineHub> lifelines, Options options)
-    : options_(std::move(options)),
-      stop_(make_event()),
-      loss_(make_event()),
-      engine_(std::move(engine)),
-      lifelines_(std::move(lifelines)) {
+    : options_(std::move(options)), engine_(std::move(engine)), lifelines_(std::move(lifelines)) {
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   begin_to_ask();
   acting_ = std::thread([this] { do_acts(); });
-  watching_ = std::thread([this] { watch(); });
+  try {
+    watching_ = std::thread([this] { watch(); });
+  } catch (...) {
+    stop_acting();
+    throw;
+  }
   if (!lifelines_) return;
   lifelines_->watch([this](int rank, const std::string& why) { lose(rank, why); },
                     [this](const std::string& text) {
@@ -118,14 +105,18 @@ EndWatch::~EndWatch() {
   // Without a good-bye the other leaders, whom MPI may let wait for the lost one, leave too.
   if (has_lost_node_) lifelines_->end_without_good_bye();
   lifelines_.reset();
+  stop_acting();
+  stop_.set();
+  watching_.join();
+}
+
+void EndWatch::stop_acting() {
   {
     const std::lock_guard lock(mutex_);
     acts_no_more_ = true;
   }
   change_.notify_all();
   acting_.join();
-  set(stop_);
-  watching_.join();
 }
 
 void EndWatch::forget_pool() {
@@ -148,7 +139,7 @@ void EndWatch::watch() {
 
 void EndWatch::begin_to_ask() {
   if (options_.grace <= Seconds::zero() || !is_in_job(look_up)) return;
-  const auto ask = [stop = stop_.get(),
+  const auto ask = [stop = stop_.file(),
                     environment = environment_for_slurm()](const std::vector<std::string>& command) {
     return output_of(command, environment, patience, stop);
   };
@@ -187,7 +178,7 @@ void EndWatch::look_at_losses() {
     const std::lock_guard lock(mutex_);
     if (losses_.empty()) return;
     losses.swap(losses_);
-    reset(loss_);
+    loss_.reset();
   }
   for (const auto& [rank, why] : losses) {
     if (transport::MpiSession::outlives_ranks()) {
@@ -206,7 +197,7 @@ void EndWatch::lose(int rank, const std::string& why) {
   has_lost_node_ = true;
   const std::lock_guard lock(mutex_);
   losses_.emplace_back(rank, why);
-  set(loss_);
+  loss_.set();
 }
 
 /// What comes first counts.
@@ -251,14 +242,14 @@ std::chrono::milliseconds EndWatch::until_next_look() const {
 bool EndWatch::is_to_stop(std::chrono::milliseconds wait) {
   // One that has come is not waited for again.
   const int signals = options_.owns_process && !is_signalled_ ? support::stop_signal_file() : -1;
-  std::array<pollfd, 3> files{{{stop_.get(), POLLIN, 0}, {signals, POLLIN, 0}, {loss_.get(), POLLIN, 0}}};
+  std::array<pollfd, 3> files{{{stop_.file(), POLLIN, 0}, {signals, POLLIN, 0}, {loss_.file(), POLLIN, 0}}};
   poll(files.data(), files.size(), static_cast<int>(wait.count()));
   return (files[0].revents & POLLIN) != 0;
 }
 
 /// The program has had its time.
 void EndWatch::exit_now(const Plan& plan) const {
-  if (options_.log != support::LogLevel::quiet) {
+  if (options_.log != support::LogLevel::quiet && stderr_takes_text()) {
     support::print_notice(options_.name, plan.why + "; the program has not ended by itself, and does now");
   }
   if (has_lost_node_) {

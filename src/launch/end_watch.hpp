@@ -29,8 +29,8 @@
 #include "launch/lifeline.hpp"
 #include "launch/walltime.hpp"
 #include "master/engine.hpp"
+#include "support/event.hpp"
 #include "support/notice.hpp"
-#include "support/unique_fd.hpp"
 
 namespace rankpool::launch {
 
@@ -95,14 +95,15 @@ class EndWatch {
   void do_acts();
   [[nodiscard]] std::chrono::milliseconds until_next_look() const;
   [[nodiscard]] bool is_to_stop(std::chrono::milliseconds wait);
+  void stop_acting();
   [[noreturn]] void exit_now(const Plan& plan) const;
 
   Options options_;
   std::optional<Plan> plan_;
   bool is_signalled_ = false;
-  std::deque<Act> acts_;    ///< that wait for the thread that acts
-  support::UniqueFd stop_;  ///< can be read as soon as this is to end
-  support::UniqueFd loss_;  ///< can be read as soon as there is one
+  std::deque<Act> acts_;  ///< that wait for the thread that acts
+  support::Event stop_;
+  support::Event loss_;
   std::atomic<bool> has_lost_node_ = false;
   std::mutex mutex_;  ///< for what follows
   std::weak_ptr<master::Engine> engine_;

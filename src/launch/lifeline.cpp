@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,12 +59,6 @@ struct Introduction {
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), std::string("rankpool: ") + what);
-}
-
-UniqueFd make_event() {
-  UniqueFd event(eventfd(0, EFD_CLOEXEC));
-  if (!event) fail("eventfd");
-  return event;
 }
 
 void set(int file, int level, int option, int value) { setsockopt(file, level, option, &value, sizeof value); }
@@ -173,7 +166,7 @@ LifelineAddress LifelineAddress::decode(const std::vector<std::byte>& bytes) {
 
 // ------------------------------------------------------------------------------------------------------ the master's
 
-LifelineHub::LifelineHub() : listener_(listen_anywhere()), stop_(make_event()) {
+LifelineHub::LifelineHub() : listener_(listen_anywhere()) {
   address_.port = port_of(listener_);
   std::random_device entropy;
   address_.token = std::uint64_t{entropy()} << 32U | entropy();
@@ -182,8 +175,7 @@ LifelineHub::LifelineHub() : listener_(listen_anywhere()), stop_(make_event()) {
 
 LifelineHub::~LifelineHub() {
   if (!thread_.joinable()) return;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof one);
+  stop_.set();
   thread_.join();
   if (!has_good_bye_) return;
   for (const auto& [rank, line] : lines_) say_good_bye(line);
@@ -199,7 +191,7 @@ void LifelineHub::watch(OnLost on_lost, Warn warn) {
 
 void LifelineHub::serve() {
   for (;;) {
-    std::vector<pollfd> files{{stop_.get(), POLLIN, 0}, {takes_callers() ? listener_.get() : -1, POLLIN, 0}};
+    std::vector<pollfd> files{{stop_.file(), POLLIN, 0}, {takes_callers() ? listener_.get() : -1, POLLIN, 0}};
     for (const Caller& caller : callers_) files.push_back({caller.line.get(), POLLIN, 0});
     std::vector<int> ranks;
     for (const auto& [rank, line] : lines_) {
@@ -282,15 +274,14 @@ void LifelineHub::drop_silent_callers() {
 // ------------------------------------------------------------------------------------------------------- a leader's
 
 Lifeline::Lifeline(LifelineAddress address, int rank, OnLost on_lost)
-    : address_(std::move(address)), rank_(rank), on_lost_(std::move(on_lost)), stop_(make_event()) {
+    : address_(std::move(address)), rank_(rank), on_lost_(std::move(on_lost)) {
   const support::SignalMask none(support::all_signals());
   thread_ = std::thread([this] { serve(); });
 }
 
 Lifeline::~Lifeline() {
   has_good_bye_ = std::uncaught_exceptions() == exceptions_;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof one);
+  stop_.set();
   thread_.join();
 }
 
@@ -333,7 +324,7 @@ UniqueFd Lifeline::call() const {
 }
 
 bool Lifeline::is_to_stop(int file, short events, std::chrono::milliseconds wait) const {
-  std::array<pollfd, 2> files{{{stop_.get(), POLLIN, 0}, {file, events, 0}}};
+  std::array<pollfd, 2> files{{{stop_.file(), POLLIN, 0}, {file, events, 0}}};
   while (poll(files.data(), files.size(), static_cast<int>(wait.count())) < 0 && errno == EINTR) {
   }
   return files[0].revents != 0;

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/event.hpp"
 #include "support/unique_fd.hpp"
 
 namespace rankpool::launch {
@@ -75,7 +76,7 @@ class LifelineHub {
 
   LifelineAddress address_;
   support::UniqueFd listener_;
-  support::UniqueFd stop_;
+  support::Event stop_;
   std::vector<Caller> callers_;             ///< that have not said yet who they are
   std::map<int, support::UniqueFd> lines_;  ///< by rank
   std::size_t expected_ = 0;
@@ -114,7 +115,7 @@ class Lifeline {
   OnLost on_lost_;
   int exceptions_ = std::uncaught_exceptions();
   bool has_good_bye_ = true;
-  support::UniqueFd stop_;
+  support::Event stop_;
   std::atomic<bool> connected_ = false;
   std::thread thread_;
 };

@@ -78,8 +78,11 @@ void Engine::lose_leader(int rank, const std::string& why) {
 
 void Engine::end_without_leader(int rank, const std::string& why) {
   Lock lock(seat_.mutex());
-  // First of all: what follows must send it nothing.
-  if (may_drive_here() && transport_) transport_->give_up(rank);
+  if (may_drive_here()) {
+    if (transport_) transport_->give_up(rank);  // first of all: what follows must send it nothing
+  } else {
+    lost_leaders_[rank] = "is lost";
+  }
   take_step(Ending::at_once, why);
   leave_to_driver();
   lock.unlock();

@@ -226,6 +226,7 @@ void Engine::give_up_lost_leaders() {
     const auto node = std::ranges::find(remote_, rank, &RemoteNode::leader);
     if (node == remote_.end() || transport_->is_given_up(rank)) continue;
     transport_->give_up(rank);
+    if (ending_ == Ending::at_once) continue;  // all calls have ended
     host_broken(static_cast<scheduler::HostId>(node - remote_.begin() + 1),
                 "its leader, rank " + std::to_string(rank) + " on " + host_name(rank) + " " + why,
                 scheduler::Unreported::may_have_run);

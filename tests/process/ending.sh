@@ -99,6 +99,17 @@ for mode in works catches_and_works; do
   expect_lines 1 '^rankpool: .*; the program has not ended by itself, and does now$' "$err"
   expect_gone
 done
+
+# A stderr that nobody reads, a full pipe, does not keep it.
+mkfifo "$work/stuck"
+exec 5<>"$work/stuck"
+head -c 65536 /dev/zero >&5
+what='works, with a full stderr'
+RANKPOOL_END_TIME=$(in_seconds 3) RANKPOOL_GRACE=1 timeout --kill-after=5 10 "$app" works >"$out" 2>&5 </dev/null
+status=$?
+exec 5>&-
+expect_status 75
+
 RANKPOOL_END_TIME=$(in_seconds 3) RANKPOOL_GRACE=1 run alone asks "$ledger" "$journal"
 expect_status 75
 [ "$(paste -s -d ' ' "$ledger")" = 'begun asked' ] || complain "the task was not asked: $(cat "$ledger")"
