@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Nodes that are lost while a sweep runs on them: by a link that is down for a while or for good, and with the master.
+# Nodes that are lost while a sweep runs on them: by a link that is down for a while or for good, by the kill of their
+# rank, and with the master.
 #
 #   SWEEP=<faults_journal_resume> ... bash lost_nodes.sh
 # shellcheck source-path=SCRIPTDIR source=slurm.sh
@@ -16,6 +17,10 @@ has_begun() { [ "$(wc -l <"$ledger")" -ge 500 ]; }
 # Its script has ended; Slurm still waits for the node.
 is_over() { has_state 'COMPLETING|COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'; }
 nobody_on() { ! on "$1" pgrep -x app >/dev/null; }
+expect_nobody() {
+  local node
+  for node; do within 30 nobody_on "$node" || complain "processes are left on $node"; done
+}
 
 # sweep TASKS COMMAND...: launched by that, in a job that is not requeued.
 sweep() {
@@ -23,6 +28,11 @@ sweep() {
   : >"$ledger"
   submit --nodes=3 --ntasks-per-node=1 --exclusive --no-requeue -- "${@:2}" ./app sweep.journal "$ledger" "$1"
   within 30 has_begun || complain 'the sweep does not begin'
+}
+
+expect_end() { within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"; }
+expect_told() {
+  expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
 }
 
 testing 'a link that is down for 5 s'
@@ -38,12 +48,28 @@ for launcher in srun mpirun; do
   testing "a link that is down for good, $launcher"
   sweep 12000 "$RUN" --launcher "$launcher"
   cluster link n2 down
-  within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"
+  expect_end
   cluster link n2 up
   end_of_job
   expect_status 75
-  expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
-  within 30 nobody_on n2 || complain 'its processes are left'
+  expect_told
+  expect_nobody n2
+done
+
+PATH=$(dirname "$RUN"):$PATH
+# Under a bare srun or mpirun the status is that of the killed rank, and mpirun may ask the master to end before it knows.
+for entry in '75 rankpool-run --launcher srun' '75 rankpool-run --launcher mpirun' '137 srun --mpi=pmix' \
+             '137 mpirun --map-by ppr:1:node --bind-to none'; do
+  read -ra launcher <<<"$entry"
+  expected=${launcher[0]} launcher=("${launcher[@]:1}")
+  testing "a rank that is killed, ${launcher[*]}"
+  sweep 12000 "${launcher[@]}"
+  on n2 pkill -KILL --oldest --exact app  # it has forked the others
+  expect_end
+  end_of_job
+  expect_status "$expected"
+  [ "$expected" -ne 75 ] || expect_told
+  expect_nobody n1 n2 n3
 done
 
 testing "the master's node"

@@ -8,6 +8,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${EP:?}" "${SPREAD:?}" "${RUN:?}" "${SUBMIT:?}"
 work=$(mktemp -d /tmp/slurm-test.XXXXXX)
 export CLUSTER=$work/cluster
+# Open MPI's folders have the names of machines, which those of another cluster have, too, and of processes there.
+export TMPDIR=$work/tmp
+mkdir "$TMPDIR"
 out=$work/out
 problems=0
 what='' began=0

@@ -63,6 +63,30 @@ run "$SUBMIT" --nodes 2 --cpus-per-task 1 -n 5 ./app
 expect_verified
 expect_text 'on 5 executors'
 
+testing 'rankpool-submit hands on arguments of all characters'
+# shellcheck disable=SC2016
+words=("a'b" 'c"d' 'e\f' 'g  h' '$HOME `id` ${x' $'i\nj' '' '*' '#k' '%l;&|<>!' -n '\1 \g<0>' ./app $'m\\')
+printf '%q\n' "${words[@]}" | sort >expected
+app <<<'printf "%q\n" "$@"'
+mv app 'its "own'\''s \ app'
+for options in '--nodes 1' '--preemptible --nodes 1' '--array 7'; do
+  read -ra options <<<"$options"
+  run "$SUBMIT" "${options[@]}" ./its*app "${words[@]}"
+  expect_status 0
+  grep -v '^rankpool-submit: ' "$out" | sort | cmp - expected || complain "${options[*]}: they are other ones"
+done
+
+testing 'rankpool-submit refuses what is no number'
+for options in '-n 0' '-n two' '-n 1;id' '--nodes 0' '--nodes 4-2' '--nodes 2-' '--cpus-per-task 1.5' \
+               '--ranks-per core --ntasks 2-4'; do
+  read -ra options <<<"$options"
+  run "$SUBMIT" --dry-run "${options[@]}" ./app
+  expect_status 1
+  expect_text "^rankpool-submit: ${options[*]: -2}: not a number of (executors|nodes|CPUs|cores)$"
+done
+run "$SUBMIT" --dry-run --nodes 2-4 ./app
+expect_lines 1 '^#SBATCH --nodes=2-4$'
+
 testing 'array.sh as it stands'
 app <<END
 echo "number \$1"
