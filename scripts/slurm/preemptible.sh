@@ -31,16 +31,25 @@ before=$(results)
 
 trap '' USR1  # until there is somebody to hand it on to
 trap '' TERM  # scancel tells everybody; without this script the others would have no time to end in order
-(
-  trap - TERM USR1
-  # Your program and its arguments.
-  exec rankpool-run ./app
-) &
-run=$!
-trap 'kill -USR1 "$run"' USR1
-while kill -0 "$run" 2>/dev/null; do wait "$run"; done  # a signal ends `wait`, not the run
-wait "$run"
-status=$?
+launch() {
+  (
+    trap - TERM USR1
+    # Your program and its arguments.
+    exec rankpool-run ./app
+  ) &
+  run=$!
+  trap 'kill -USR1 "$run"' USR1
+  while kill -0 "$run" 2>/dev/null; do wait "$run"; done  # a signal ends `wait`, not the run
+  wait "$run"
+  status=$?
+}
+launch
+# Slurm 22.05 can't start a job step (137) whose number comes again on a node that has lost its power in such a one. The
+# next has another number.
+for _ in 1 2 3; do
+  [ "$status" -eq 137 ] && [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ "$SECONDS" -lt 60 ] || break
+  launch
+done
 
 stop() {
   echo "$SLURM_JOB_NAME: stopped, and not finished: $1" >&2

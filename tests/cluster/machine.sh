@@ -20,8 +20,6 @@ if [ "$name" = head ]; then
     --log-file="$state/log/munged" --seed-file="$state/munge.seed" || exit 1
   slurmctld -D -c -f "$SLURM_CONF" >"$state/log/slurmctld.out" 2>&1 &
 else
-  # A power cut leaves files of PMIx behind, on which steps of Slurm 22.05 fail whose number comes again.
-  rm -rf "$state/spool.$name"/*pmix* "$state/tmp.$name"/*pmix*
   slurmd -D -f "$SLURM_CONF" >>"$state/log/slurmd.$name.out" 2>&1 &
 fi
 
