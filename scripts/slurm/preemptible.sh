@@ -43,11 +43,12 @@ launch() {
   wait "$run"
   status=$?
 }
+is_running() { [[ $(scontrol show job "$SLURM_JOB_ID") == *JobState=RUNNING* ]]; }
 launch
-# Slurm 22.05 can't start a job step (137) whose number comes again on a node that has lost its power in such a one. The
-# next has another number.
+# Slurm 22.05 can't start a job step whose number comes again on a node that has lost its power in such a one, and kills
+# what it has started of it. The next has another number.
 for _ in 1 2 3; do
-  [ "$status" -eq 137 ] && [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ "$SECONDS" -lt 60 ] || break
+  [ "$status" -gt 128 ] && [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ "$SECONDS" -lt 60 ] && is_running || break
   launch
 done
 
@@ -58,7 +59,7 @@ stop() {
 # 75: in order, and not finished.
 [ "$status" -eq 75 ] || exit "$status"
 # After scancel the job is over. One that was preempted, Slurm itself puts into the queue.
-[[ $(scontrol show job "$SLURM_JOB_ID") == *JobState=RUNNING* ]] || stop 'Slurm has ended the job'
+is_running || stop 'Slurm has ended the job'
 [ "${SLURM_RESTART_COUNT:-0}" -lt "$most_restarts" ] || stop "it was put into the queue again $most_restarts times"
 after=$(results)
 [ "$SECONDS" -lt 600 ] || [ -z "$after" ] || [ "$after" != "$before" ] ||

@@ -30,7 +30,6 @@ using Deadline = std::chrono::steady_clock::time_point;
 struct KeptPiece {
   BuiltPiece built;
   std::uint64_t outstanding = 0;
-  bool is_copied = false;                  ///< some of it may still run when all of it has ended
   std::vector<journal::Hash> inputs = {};  ///< of a call with a journal
 };
 
@@ -62,7 +61,7 @@ struct Call {
   std::string_view what;
   std::uint32_t max_attempts = 0;
   std::size_t result_stride = 0;
-  bool is_racing = false;  ///< some of its tasks run twice
+  std::set<std::uint64_t> copied_pieces;  ///< by first task: some of their tasks run, or ran, twice
   State state = State::drawing;
   detail::ResultSink* sink = nullptr;         ///< null when the caller has left
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise
@@ -85,8 +84,9 @@ struct Call {
   }
   [[nodiscard]] bool is_open() const { return state == State::drawing || state == State::drained; }
   [[nodiscard]] bool is_settled() const { return total && settled == *total; }
+  [[nodiscard]] bool is_racing() const { return !copied_pieces.empty(); }
   /// Its results are complete, and late executors are not waited for.
-  [[nodiscard]] bool is_won() const { return is_racing && is_settled(); }
+  [[nodiscard]] bool is_won() const { return is_racing() && state != State::drawing && is_settled(); }
   /// "312 of 6000 tasks".
   [[nodiscard]] std::string progress() const {
     return std::to_string(settled) + " of " + (total ? "" : "more than ") + std::to_string(total.value_or(tasks)) +
@@ -110,7 +110,8 @@ struct OpenLot {
   scheduler::HostId host = 0;
   std::uint32_t attempt = 1;
   std::uint64_t outstanding = 0;
-  bool begun = false;  ///< it was asked for, and all that is left of it had been claimed
+  std::uint64_t piece = 0;  ///< its first task
+  bool begun = false;       ///< the lot was asked for, and all that is left of it had been claimed
 };
 
 }  // namespace rankpool::master

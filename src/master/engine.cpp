@@ -1,5 +1,6 @@
 #include "master/engine.hpp"
 
+#include <algorithm>
 #include <set>
 #include <type_traits>
 #include <utility>
@@ -111,11 +112,17 @@ void Engine::join() {
   }
   end_inputs_drawn_here();
   dispatch();
+  const auto is_over = [](const auto& entry) {
+    return entry.second.state == Call::State::abandoned && entry.second.is_won();
+  };
   // Callbacks of other threads' driving are waited for too.
-  const auto is_quiet = [this] { return calls_.empty() && ended_.empty() && seat_.driving() != Driving::calling_back; };
+  const auto is_quiet = [this, is_over] {
+    return std::ranges::all_of(calls_, is_over) && ended_.empty() && seat_.driving() != Driving::calling_back;
+  };
   drive_until(lock, is_quiet, std::nullopt);
   wake_driver(lock);
-  stop_hosts(wire::StopMode::finish);
+  // Of calls that are over late tasks may still run, also where executors stand still.
+  stop_hosts(calls_.empty() ? wire::StopMode::finish : wire::StopMode::kill);
   lock.unlock();
   journals_.flush();
   stop_background();

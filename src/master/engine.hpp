@@ -224,7 +224,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
                        std::int64_t nanoseconds, detail::Bytes encoded);
   [[nodiscard]] bool is_first_end(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
   [[nodiscard]] bool is_forsaken(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
-  void end_if_won(Call& call);
+  void look_at_race(Call& call);
+  void check_speculation(const detail::CallSpec& spec) const;
 
   // The end of the job (engine_ending.cpp).
   [[nodiscard]] std::exception_ptr job_ending(const Call& call);

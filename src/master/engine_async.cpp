@@ -20,6 +20,7 @@ constexpr auto recall_limit = 2s;
 void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
                    std::shared_ptr<detail::AsyncCall> handle) {
   const auto deadline = deadline_of(spec);
+  check_speculation(spec);
   check_nonblocking();
   check_thread();
   auto log = open_log(spec);
@@ -61,7 +62,10 @@ bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::u
   known->reader = std::this_thread::get_id();
   builder = known->builder;
   const auto finish = [&] {
-    if (Call* const call = find(handle)) end_input(*call);
+    Call* const call = find(handle);
+    if (call == nullptr) return;
+    end_input(*call);
+    look_at_race(*call);  // all that was drawn may have ended
   };
   bool more = true;
   try {

@@ -55,10 +55,6 @@ std::optional<Deadline> Engine::deadline_of(const detail::CallSpec& spec) const 
 
 Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> total, detail::ResultSink& sink,
                    std::shared_ptr<journal::CallLog> log) {
-  const std::uint32_t max_attempts = spec.max_attempts.value_or(options_.max_attempts);
-  if (spec.speculate && max_attempts == 1) {
-    throw std::invalid_argument("speculate runs late tasks a second time, which max_attempts = 1 forbids");
-  }
   const host::CallId id = log ? log->number() : next_call_++;
   Call call(&nodes_);  // among the calls only when nothing can throw any more
   call.image.id = id;
@@ -79,7 +75,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
   call.total = total;
   call.sink = &sink;
   call.log = std::move(log);
-  call.max_attempts = max_attempts;
+  call.max_attempts = spec.max_attempts.value_or(options_.max_attempts);
   call.result_stride = spec.kernel->result_stride;
   if (transport_) backoff_.expect_reply();
   scheduler_.open_job(id, {.schedule = call.image.schedule,
@@ -94,6 +90,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
 
 void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const auto deadline = deadline_of(spec);
+  check_speculation(spec);
   check_blocking();
   auto log = open_log(spec);
   Lock lock(seat_.mutex());

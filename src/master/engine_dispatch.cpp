@@ -20,8 +20,8 @@ void Engine::dispatch() {
 
 void Engine::carry_out(const scheduler::RunLot& command) {
   Call& call = calls_.at(command.job);
-  KeptPiece& kept = call.piece_of(command.tasks.first)->second;
-  if (command.is_copy) call.is_racing = kept.is_copied = true;
+  const KeptPiece& kept = call.piece_of(command.tasks.first)->second;
+  if (command.is_copy) call.copied_pieces.insert(kept.built.piece.first);
   const host::Lot lot{.id = command.lot,
                       .call = command.job,
                       .piece = kept.built.piece,
@@ -33,7 +33,7 @@ void Engine::carry_out(const scheduler::RunLot& command) {
   try {
     inform(call, command.host);
     ++deeds_;
-    lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count});
+    lots_.emplace(lot.id, OpenLot{lot.call, command.host, lot.attempt, lot.count, lot.piece.first});
     if (command.host == local_host) {
       local_->post(lot);
     } else {
@@ -116,7 +116,7 @@ void Engine::carry_out(const scheduler::GiveUp& command) {
   }
   call.deaths.erase(command.task);
   settle(call, command.task, 1);
-  end_if_won(call);
+  look_at_race(call);
 }
 
 void Engine::carry_out(const scheduler::JobDone& command) { forget(command.job); }

@@ -32,7 +32,8 @@ bool is_a(const std::exception_ptr& error) {
 void Engine::results(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count,
                      std::int64_t nanoseconds, detail::Bytes encoded) {
   Call* call = call_of(lot);
-  if (call != nullptr && call->is_racing) return results_of_race(*call, host, lot, first, count, nanoseconds, encoded);
+  if (call != nullptr && call->is_racing())
+    return results_of_race(*call, host, lot, first, count, nanoseconds, encoded);
   if (!scheduler_.tasks_done(host, lot, {first, count}, nanoseconds)) return;
   leave_lot(lot, count);
   if (call == nullptr) return;
@@ -70,7 +71,7 @@ void Engine::task_failed(scheduler::HostId host, host::LotId lot, std::uint64_t 
             {.rank = place.rank, .host = host_name(place.rank), .slot = place.slot, .task = task, .attempt = attempt}));
   }
   settle(*call, task, 1);
-  end_if_won(*call);
+  look_at_race(*call);
 }
 
 void Engine::task_died(scheduler::HostId host, host::LotId lot, std::uint64_t task, const task::DeathReport& report) {
@@ -109,7 +110,7 @@ void Engine::task_timed_out(scheduler::HostId host, host::LotId lot, std::uint64
   if (!is_first) return;
   if (call->sink != nullptr) call->sink->error(task, task::task_timed_out(report, task, attempt));
   settle(*call, task, 1);
-  end_if_won(*call);
+  look_at_race(*call);
 }
 
 void Engine::tasks_returned(scheduler::HostId host, host::LotId lot, std::uint64_t first, std::uint64_t count) {
@@ -139,7 +140,7 @@ void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
   call.deaths.erase(call.deaths.lower_bound(first), call.deaths.lower_bound(first + count));
   const auto piece = call.piece_of(first);
   piece->second.outstanding -= count;
-  if (piece->second.outstanding != 0 || piece->second.is_copied) return;
+  if (piece->second.outstanding != 0 || call.copied_pieces.contains(piece->first)) return;
   local_->release(piece->second.built.block);
   call.pieces.erase(piece);
 }

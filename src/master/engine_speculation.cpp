@@ -1,6 +1,7 @@
 // Calls of which late tasks run a second time: what ends first counts, and with the last of that the call ends.
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 #include "master/engine.hpp"
 
@@ -29,28 +30,49 @@ void Engine::results_of_race(Call& call, scheduler::HostId host, host::LotId lot
   leave_lot(lot, count);
   for (const scheduler::TaskRange& tasks : won) {
     const detail::Bytes from = results_after(encoded, call.result_stride, tasks.first - first);
-    const detail::Bytes own = from.first(from.size() - results_after(from, call.result_stride, tasks.count).size());
+    const std::size_t others =
+        tasks.end() == first + count ? 0 : results_after(from, call.result_stride, tasks.count).size();
+    const detail::Bytes own = from.first(from.size() - others);
     if (call.log && call.sink != nullptr) record(call, tasks.first, tasks.count, own);
     settle(call, tasks.first, tasks.count);
     give(call, tasks.first, tasks.count, own);
   }
-  end_if_won(call);
+  look_at_race(call);
 }
 
 /// Whether a task that has ended in an error had not ended elsewhere before.
 bool Engine::is_first_end(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task) {
-  return !call.is_racing || !scheduler_.unsettled(host, lot, {task, 1}).empty();
+  return !call.is_racing() || !scheduler_.unsettled(host, lot, {task, 1}).empty();
 }
 
 /// Whether a task that has died is nowhere else.
 bool Engine::is_forsaken(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task) {
-  return !call.is_racing || !scheduler_.forsaken(host, lot, {task, 1}).empty();
+  return !call.is_racing() || !scheduler_.forsaken(host, lot, {task, 1}).empty();
 }
 
-/// Where a thread waits for the call, that sees it, and abandons the rest.
-void Engine::end_if_won(Call& call) {
-  if (!call.is_won()) return;
+/// What is over: the use of inputs whose tasks have all ended and run nowhere any more, and with the last result the
+/// call. Where a thread waits for the call, that sees it, and abandons the rest.
+void Engine::look_at_race(Call& call) {
+  if (!call.is_racing()) return;
+  const bool is_won = call.is_won();
+  for (const std::uint64_t first : call.copied_pieces) {
+    const auto piece = call.pieces.find(first);
+    if (piece == call.pieces.end() || piece->second.outstanding != 0) continue;
+    const bool is_used = std::ranges::any_of(
+        lots_, [&](const auto& lot) { return lot.second.call == call.image.id && lot.second.piece == first; });
+    if (is_used) continue;
+    local_->release(piece->second.built.block);
+    call.pieces.erase(piece);
+  }
+  if (!is_won) return;
+  call.log.reset();  // it has all: the next call may have the key
   if (call.handle) detach(call, call.failure);
+}
+
+void Engine::check_speculation(const detail::CallSpec& spec) const {
+  if (spec.speculate && spec.max_attempts.value_or(options_.max_attempts) == 1) {
+    throw std::invalid_argument("speculate runs late tasks a second time, which max_attempts = 1 forbids");
+  }
 }
 
 }  // namespace rankpool::master

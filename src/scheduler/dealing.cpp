@@ -9,7 +9,7 @@ std::optional<Command> Scheduler::next() {
   sort_changed_hosts();
   if (decided_.empty()) {
     if (auto lot = deal()) return lot;
-    if (!speculative_.empty()) {
+    if (!racing_.empty()) {
       if (auto copy = copy_late()) return copy;
     }
     retract_for_dry_hosts();

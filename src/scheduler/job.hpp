@@ -69,7 +69,7 @@ struct Job {
   IntrusiveList<Lot, &Lot::in_job> lots;
   ListLinks<Job> in_ready;
   ListLinks<Job> in_unserved;
-  ListLinks<Job> in_speculative;
+  ListLinks<Job> in_racing;
 
   /// Tasks of the job as far as is known.
   [[nodiscard]] std::uint64_t known_total() const;
@@ -77,7 +77,8 @@ struct Job {
   [[nodiscard]] std::uint64_t remaining() const;
   /// Nothing is left to hand out, so that what is late may run elsewhere, too.
   [[nodiscard]] bool may_race() const {
-    return options.speculative && state == JobState::input_ended && pending.empty() && !lots.empty();
+    return options.speculative && (state == JobState::open || state == JobState::input_ended) && pending.empty() &&
+           !lots.empty();
   }
   [[nodiscard]] bool finished() const { return state != JobState::open && pending.empty() && lots.empty(); }
 };

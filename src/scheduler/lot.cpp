@@ -36,9 +36,17 @@ bool RunSet::take(TaskRange range) {
 
 void RunSet::add(TaskRange range) {
   if (range.count == 0) return;
-  const auto after = std::ranges::upper_bound(runs_, range.first, {}, &TaskRange::first);
-  runs_.insert(after, range);
   count_ += range.count;
+  const auto after = std::ranges::upper_bound(runs_, range.first, {}, &TaskRange::first);
+  const bool joins_after = after != runs_.end() && range.end() == after->first;
+  if (after != runs_.begin() && (after - 1)->end() == range.first) {
+    (after - 1)->count += range.count + (joins_after ? after->count : 0);
+    if (joins_after) runs_.erase(after);
+  } else if (joins_after) {
+    *after = {range.first, range.count + after->count};
+  } else {
+    runs_.insert(after, range);
+  }
 }
 
 void RunSet::remove(TaskRange range) {

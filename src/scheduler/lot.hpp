@@ -50,9 +50,9 @@ enum class Retraction : std::uint8_t { none, asked, answered };
 /// Of a speculative job's lot: whether it is late, and which lots run the same tasks. The first result of a task
 /// counts.
 struct Race {
-  Nanoseconds since = 0;    ///< when it was handed out
-  double ahead = 0;         ///< nanoseconds of work that the host's executors had then
-  std::uint64_t dealt = 0;  ///< tasks that it began with
+  Nanoseconds since = 0;     ///< when it was handed out
+  double ahead = 0;          ///< nanoseconds of work that the host's executors had then
+  std::uint64_t chunks = 0;  ///< that it began with, and those ahead of it of which nothing was measured
   bool is_copy = false;
   std::vector<Lot*> rivals = {};  ///< open lots that have some of its tasks
   RunSet copied = {};             ///< of its outstanding tasks: those that a rival was given, which is a copy

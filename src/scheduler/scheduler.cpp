@@ -48,6 +48,7 @@ void Scheduler::lose_host(HostId id, Unreported tasks) {
     std::for_each(runs.rbegin(), runs.rend(), [&](TaskRange run) {
       if (tasks == Unreported::may_have_run) {
         charge(*lot, run);
+        allow_another_copy(*lot, run);
       } else {
         give_back(*lot, run);
       }
@@ -96,7 +97,7 @@ void Scheduler::open_job(JobId id, const JobOptions& options) {
   if (!added) throw std::logic_error("rankpool: a job was opened twice");
   place->second.id = id;
   place->second.options = options;
-  if (options.speculative) speculative_.push_back(place->second);
+  if (options.speculative) ++speculative_jobs_;
 }
 
 /// @returns the job, whose input now reaches to the piece's end; null when nothing of it is to start any more.
@@ -124,6 +125,7 @@ void Scheduler::end_input(JobId id) {
   Job* const job = find_job(id);
   if (job == nullptr || job->state != JobState::open) return;
   job->state = JobState::input_ended;
+  update(*job);
   finish_if_done(*job);
 }
 
@@ -161,12 +163,14 @@ void Scheduler::update(Job& job) {
   const bool ready = !job.pending.empty() && job.state != JobState::held;
   ready_.keep(job, ready);
   unserved_.keep(job, ready && job.lots.empty());
+  racing_.keep(job, job.may_race());
 }
 
 void Scheduler::finish_if_done(Job& job) {
   if (!job.finished()) return;
   decided_.emplace_back(JobDone{.job = job.id});
-  speculative_.erase(job);
+  racing_.erase(job);
+  if (job.options.speculative) --speculative_jobs_;
   jobs_.erase(JobId{job.id});
 }
 
@@ -209,6 +213,7 @@ bool Scheduler::task_died(HostId host, LotId lot_id, std::uint64_t task) {
   Lot* const lot = lots_.find(lot_id, host);
   if (lot == nullptr || !take(*lot, {.first = task, .count = 1})) return false;
   charge(*lot, {.first = task, .count = 1});
+  if (lot->race) forbid_copies(*lot, {.first = task, .count = 1});
   close_if_settled(*lot);
   return true;
 }
@@ -242,7 +247,7 @@ bool Scheduler::take(Lot& lot, TaskRange tasks) {
 /// Charges an attempt to tasks that left the lot, or leave it with its host.
 void Scheduler::charge(Lot& lot, TaskRange tasks) {
   Job& job = *lot.job;
-  for (const TaskRange& alone : forsaken(lot, tasks)) {
+  for (const TaskRange& alone : alone_in(lot, tasks)) {
     if (job.state == JobState::cancelled) continue;
     if (lot.attempt < job.options.max_attempts) {
       requeue(job, {.tasks = alone, .piece_first = lot.piece_first, .attempt = lot.attempt + 1});
@@ -258,7 +263,7 @@ void Scheduler::charge(Lot& lot, TaskRange tasks) {
 
 /// The same without an attempt: nobody has begun them.
 void Scheduler::give_back(Lot& lot, TaskRange tasks) {
-  for (const TaskRange& alone : forsaken(lot, tasks)) {
+  for (const TaskRange& alone : alone_in(lot, tasks)) {
     requeue(*lot.job, {.tasks = alone, .piece_first = lot.piece_first, .attempt = lot.attempt});
   }
   leave_race(lot, tasks);

@@ -84,7 +84,7 @@ class Scheduler {
   /// The time now, on any clock. To be told before next() where any_may_be_late(), again and again: time passes where
   /// nothing is reported.
   void tell_time(Nanoseconds now) { now_ = now; }
-  [[nodiscard]] bool any_may_be_late() const { return !speculative_.empty(); }
+  [[nodiscard]] bool any_may_be_late() const { return speculative_jobs_ != 0; }
   /// Of tasks that are going to be reported as done, those that no other lot has been done first with.
   [[nodiscard]] std::vector<TaskRange> unsettled(HostId host, LotId lot, TaskRange tasks);
   /// Of tasks that are going to be reported as died or returned, those that no other lot has or has been done with.
@@ -134,12 +134,13 @@ class Scheduler {
   // Speculation (speculation.cpp).
   void enter_race(Lot& lot);
   [[nodiscard]] bool is_late(const Lot& lot) const;
-  Host* idle_host(const Host& late);
+  Host* idle_host(const Lot& late);
   std::optional<Command> copy_late();
   RunLot copy(Lot& late, TaskRange tasks, Host& host);
   static void win(Lot& lot, TaskRange tasks);
-  static std::vector<TaskRange> forsaken(const Lot& lot, TaskRange tasks);
+  static std::vector<TaskRange> alone_in(const Lot& lot, TaskRange tasks);
   static void allow_another_copy(const Lot& copy, TaskRange tasks);
+  static void forbid_copies(const Lot& lot, TaskRange tasks);
   static void leave_race(Lot& lot, TaskRange tasks);
   static void end_race(Lot& lot);
 
@@ -157,7 +158,8 @@ class Scheduler {
   IntrusiveList<Host, &Host::in_idle> idle_;        ///< hosts with an idle executor that await no retraction
   IntrusiveList<Host, &Host::in_dry> dry_;          ///< the same, each executor at its last chunk
   IntrusiveList<Host, &Host::in_hungry> hungry_;    ///< see any_host_is_hungry()
-  IntrusiveList<Job, &Job::in_speculative> speculative_;
+  IntrusiveList<Job, &Job::in_racing> racing_;      ///< see Job::may_race()
+  std::size_t speculative_jobs_ = 0;                ///< open ones
   Nanoseconds now_ = 0;
   std::deque<Command> decided_;
 };

@@ -7,6 +7,8 @@
 /// A lot that has lost a task owes it all the same, until its host has reported it: an executor works on it. A task
 /// that dies or comes back is dropped as long as a rival has it.
 #include <algorithm>
+#include <iterator>
+#include <memory>
 
 #include "scheduler/scheduler.hpp"
 
@@ -31,38 +33,40 @@ void Scheduler::enter_race(Lot& lot) {
   lot.race = std::make_unique<Race>();
   lot.race->since = now_;
   lot.race->ahead = lot.host->backlog();
-  lot.race->dealt = lot.outstanding.count();
+  // Of lots that nothing was measured of no work is known.
+  lot.race->chunks = lot.chunks() + (lot.task_time == 0 ? lot.host->chunks : 0);
 }
 
 /// As far as the job's tasks were measured, on all hosts: slow ones are late.
 bool Scheduler::is_late(const Lot& lot) const {
   const TaskTime& time = lot.job->task_time;
   if (!time.measured()) return false;
-  const auto rounds = static_cast<double>(detail::ceil_div(lot.race->dealt, std::max(lot.host->executors, 1U)));
-  const double expected = lot.race->ahead + rounds * time.mean();
+  const std::uint64_t rounds = detail::ceil_div(lot.race->chunks, std::max(lot.host->executors, 1U));
+  const double expected = lot.race->ahead + static_cast<double>(rounds * lot.chunk) * time.mean();
   return static_cast<double>(now_ - lot.race->since) > patience * expected + least_delay;
 }
 
-/// A host with an executor that has nothing to do, another one than the late one if there is one.
-Host* Scheduler::idle_host(const Host& late) {
+/// A host with an executor that has nothing to do, one that has none of the lot's tasks if there is one: of those that
+/// have some all may stand still.
+Host* Scheduler::idle_host(const Lot& late) {
   Host* found = nullptr;
   for (auto& [id, host] : hosts_) {
     if (!host.has_idle_executor()) continue;
     found = &host;
-    if (found != &late) break;
+    const auto is_there = [&host](const Lot* lot) { return lot->host == &host; };
+    if (!is_there(&late) && std::ranges::none_of(late.race->rivals, is_there)) break;
   }
   return found;
 }
 
 std::optional<Command> Scheduler::copy_late() {
-  for (Job* job = speculative_.front(); job != nullptr; job = speculative_.next(*job)) {
-    if (!job->may_race()) continue;
+  for (Job* job = racing_.front(); job != nullptr; job = racing_.next(*job)) {
     for (Lot* lot = job->lots.front(); lot != nullptr; lot = job->lots.next(*lot)) {
-      if (lot->race->is_copy || !is_late(*lot)) continue;
+      if (!is_late(*lot)) continue;
       const std::vector<TaskRange> wanted =
           without(without(lot->outstanding.runs(), lot->race->copied), lot->race->lost);
       if (wanted.empty()) continue;
-      Host* const host = idle_host(*lot->host);
+      Host* const host = idle_host(*lot);
       if (host == nullptr) return std::nullopt;
       return copy(*lot, wanted.front(), *host);
     }
@@ -77,8 +81,10 @@ RunLot Scheduler::copy(Lot& late, TaskRange tasks, Host& host) {
   Lot& lot =
       open_lot(*late.job, host, {.tasks = tasks, .piece_first = late.piece_first, .attempt = late.attempt}, late.chunk);
   lot.race->is_copy = true;
-  lot.race->rivals = {&late};
-  late.race->rivals.push_back(&lot);
+  lot.race->ahead = static_cast<double>(now_ - late.race->since);  // of copies of copies there are few
+  lot.race->rivals = late.race->rivals;
+  lot.race->rivals.push_back(&late);
+  for (Lot* const rival : lot.race->rivals) rival->race->rivals.push_back(&lot);
   late.race->copied.add(tasks);
   return {.host = host.id, .lot = lot.id, .job = late.job->id, .tasks = tasks, .attempt = lot.attempt, .is_copy = true};
 }
@@ -95,7 +101,7 @@ void Scheduler::win(Lot& lot, TaskRange tasks) {
 }
 
 /// Tasks that leave the lot without results: which of them nobody else has.
-std::vector<TaskRange> Scheduler::forsaken(const Lot& lot, TaskRange tasks) {
+std::vector<TaskRange> Scheduler::alone_in(const Lot& lot, TaskRange tasks) {
   if (!lot.race) return {tasks};
   std::vector<TaskRange> left = lot.race->lost.missing_of(tasks);
   for (const Lot* const rival : lot.race->rivals) left = without(left, rival->outstanding);
@@ -108,7 +114,16 @@ void Scheduler::leave_race(Lot& lot, TaskRange tasks) {
   lot.race->copied.remove(tasks);
 }
 
-/// Tasks of a copy have come back: another one may be made. Of tasks that died there is none.
+/// Tasks have died, and may kill more executors.
+void Scheduler::forbid_copies(const Lot& lot, TaskRange tasks) {
+  for (Lot* const rival : lot.race->rivals) {
+    for (const TaskRange& part : without(rival->outstanding.part_of(tasks), rival->race->copied)) {
+      rival->race->copied.add(part);
+    }
+  }
+}
+
+/// Tasks of a copy have come back, or were lost with its host: another one may be made.
 void Scheduler::allow_another_copy(const Lot& copy, TaskRange tasks) {
   if (!copy.race || !copy.race->is_copy) return;
   for (Lot* const late : copy.race->rivals) late->race->copied.remove(tasks);
@@ -126,7 +141,7 @@ std::vector<TaskRange> Scheduler::unsettled(HostId host, LotId lot_id, TaskRange
 
 std::vector<TaskRange> Scheduler::forsaken(HostId host, LotId lot_id, TaskRange tasks) {
   const Lot* const lot = lots_.find(lot_id, host);
-  return lot == nullptr ? std::vector<TaskRange>{} : forsaken(*lot, tasks);
+  return lot == nullptr ? std::vector<TaskRange>{} : alone_in(*lot, tasks);
 }
 
 }  // namespace rankpool::scheduler

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <ranges>
@@ -156,9 +157,38 @@ TEST(Speculation, results_that_come_from_both_sides_count_once) {
 }
 
 TEST(Speculation, what_runs_in_time_runs_once) {
+  for (const std::uint64_t chunksize : {std::uint64_t{0}, tasks / 5}) {
+    Ledger ledger(tasks);
+    pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
+               {.chunksize = chunksize, .speculate = true});
+    EXPECT_LE(begun_again(ledger), tasks / 20);  // a busy machine makes some late
+  }
+}
+
+TEST(Speculation, a_stream_whose_buffer_is_full_does_not_wait) {
   Ledger ledger(tasks);
-  pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks), {.speculate = true});
-  EXPECT_LE(begun_again(ledger), tasks / 20);  // a busy machine makes some late
+  Standstill standstill(ledger, one_executor);
+  std::vector<std::string> results;
+  for (const std::string& result :
+       pool().imap(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
+                   {.buffersize = 40, .speculate = true})) {
+    results.push_back(result);
+  }
+  EXPECT_TRUE(standstill.lasts());
+  EXPECT_EQ(results, expected());
+}
+
+TEST(Speculation, a_journals_key_is_free_for_the_next_call) {
+  const ScratchFile journal;
+  std::filesystem::remove(journal.path());
+  Ledger ledger(tasks);
+  Standstill standstill(ledger, one_executor);
+  for (int call = 0; call < 2; ++call) {
+    const auto results = pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
+                                    {.journal = journal.path(), .journal_key = "sweep", .speculate = true});
+    EXPECT_EQ(results, expected());
+    EXPECT_TRUE(standstill.lasts());
+  }
 }
 
 TEST(Speculation, the_error_of_a_late_task_is_thrown) {
@@ -176,6 +206,20 @@ TEST(Speculation, is_refused_where_no_task_may_run_twice) {
   EXPECT_THROW(pool().map(square, numbers(10), {.max_attempts = 1, .speculate = true}), std::invalid_argument);
 }
 
+// The tasks that still run there are of no use to anybody.
+TEST(SpeculationLast, the_end_of_the_pool_does_not_wait_for_an_executor_that_stands_still) {
+  Ledger ledger(tasks);
+  std::jthread stopper([&ledger] {
+    EXPECT_TRUE(eventually([&] { return ledger[20].starts != 0; }));
+    EXPECT_EQ(::kill(executors().back(), SIGSTOP), 0);
+  });
+  const auto results =
+      pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks), {.speculate = true});
+  EXPECT_EQ(results, expected());
+}
+
 }  // namespace
 
-int main(int argc, char** argv) { return run_cases(argc, argv); }
+int main(int argc, char** argv) {
+  return run_cases(argc, argv, "Speculation.*") | run_cases(argc, argv, "SpeculationLast.*");
+}

@@ -288,14 +288,15 @@ class Oracle {
     for (std::uint64_t index = run.tasks.first; index < run.tasks.end(); ++index) {
       TaskModel& task = job.tasks[index];
       ASSERT_EQ(task.place, run.is_copy ? Place::in_lot : Place::pending);
-      ASSERT_EQ(task.lots.size(), run.is_copy ? 1U : 0U);
+      ASSERT_EQ(task.lots.empty(), !run.is_copy);
       ASSERT_EQ(task.attempt, run.attempt);
       ASSERT_LE(run.attempt, job.options.max_attempts);
       task.place = Place::in_lot;
       task.lots.insert(run.lot);
     }
     if (run.is_copy) {
-      ASSERT_TRUE(job.options.speculative && job.ended);
+      ASSERT_TRUE(job.options.speculative);
+      ASSERT_EQ(std::ranges::count(job.tasks, Place::pending, &TaskModel::place), 0);
       ++copies_;
     }
     lots_[run.lot] = {.sent = run};

@@ -1,6 +1,7 @@
 /// What is late at a job's end runs a second time.
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -96,6 +97,77 @@ TEST(SchedulerSpeculation, a_copy_that_comes_back_may_be_made_again) {
   const RunLot copy = system.copy_at(41 * ms);
   EXPECT_TRUE(system.scheduler.tasks_returned(copy.host, copy.lot, copy.tasks));
   EXPECT_TRUE(system.copy_at(42 * ms).is_copy);
+}
+
+/// Three hosts with an executor each; the task of one of them is late, and has a copy on another one.
+struct Copied {
+  Copied() {
+    for (HostId host = 0; host < 3; ++host) scheduler.add_host(host, 1);
+    add_job(scheduler, 1, 3, {.chunksize = 1, .speculative = true});
+    const std::vector<RunLot> given = lots(scheduler);
+    scheduler.tell_time(10 * ms);
+    finish(scheduler, given.at(0), 10 * ms);
+    finish(scheduler, given.at(1), 10 * ms);
+    late = given.at(2);
+    drain(scheduler);
+    copies = copies_until(100 * ms);
+  }
+  /// Those that are made until then.
+  std::vector<RunLot> copies_until(Nanoseconds time) {
+    std::vector<RunLot> made;
+    for (; now <= time; now += 10 * ms) {
+      scheduler.tell_time(now);
+      std::ranges::copy(lots(scheduler), std::back_inserter(made));
+    }
+    return made;
+  }
+
+  Scheduler scheduler;
+  Nanoseconds now = 20 * ms;
+  RunLot late;
+  std::vector<RunLot> copies;
+};
+
+TEST(SchedulerSpeculation, a_copy_that_is_late_is_copied_too_where_neither_is) {
+  Copied system;
+  ASSERT_EQ(system.copies.size(), 1U);
+  const std::vector<RunLot> more = system.copies_until(10'000 * ms);
+  ASSERT_EQ(more.size(), 1U);
+  EXPECT_NE(more.front().host, system.late.host);
+  EXPECT_NE(more.front().host, system.copies.front().host);
+}
+
+TEST(SchedulerSpeculation, a_copy_that_is_left_alone_is_copied_when_it_is_late) {
+  Copied system;
+  system.scheduler.lose_host(system.late.host, Unreported::may_have_run);
+  EXPECT_EQ(system.copies_until(10'000 * ms).size(), 1U);
+}
+
+TEST(SchedulerSpeculation, a_copy_lost_with_its_host_is_made_again) {
+  Copied system;
+  system.scheduler.lose_host(system.copies.front().host, Unreported::may_have_run);
+  EXPECT_EQ(system.copies_until(10'000 * ms).size(), 1U);
+}
+
+// One executor runs a chunk, however many others there are.
+TEST(SchedulerSpeculation, a_chunk_that_takes_as_long_as_its_tasks_is_not_late) {
+  Scheduler scheduler;
+  scheduler.add_host(0, 8);
+  add_job(scheduler, 1, 100, {.chunksize = 50, .speculative = true});
+  const std::vector<RunLot> given = lots(scheduler);
+  scheduler.tell_time(10 * ms);
+  ASSERT_TRUE(scheduler.tasks_done(0, given.front().lot, {given.front().tasks.first, 1}, 10 * ms));
+  scheduler.tell_time(500 * ms);
+  EXPECT_TRUE(lots(scheduler).empty());
+  scheduler.tell_time(1100 * ms);
+  EXPECT_FALSE(lots(scheduler).empty());
+}
+
+TEST(SchedulerSpeculation, a_set_of_neighbouring_tasks_is_one_run) {
+  RunSet set;
+  for (const std::uint64_t task : {2U, 0U, 4U, 3U, 1U}) set.add({task, 1});
+  EXPECT_EQ(set.runs(), (std::vector<TaskRange>{{0, 5}}));
+  EXPECT_EQ(set.count(), 5U);
 }
 
 TEST(SchedulerSpeculation, jobs_that_did_not_ask_for_it_wait) {
