@@ -102,7 +102,7 @@ Journal::Journal(const std::string& path, Warn warn, Owner::Patience patience)
   set_up();
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   writer_ = std::thread([this] { write_on(); });
-  ++open_;
+  ++open_journals;
 }
 
 Journal::~Journal() {
@@ -112,7 +112,7 @@ Journal::~Journal() {
   }
   news_.notify_one();
   writer_.join();
-  --open_;
+  --open_journals;
 }
 
 void Journal::refuse_others(const std::string& path) {

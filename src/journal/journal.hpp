@@ -59,7 +59,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
   /// Of all journals of the process.
   [[nodiscard]] static std::ptrdiff_t threads() {
     constexpr std::ptrdiff_t of_each = 2;  // one that writes, and one that beats
-    return of_each * open_;
+    return of_each * open_journals;
   }
 
  private:
@@ -93,7 +93,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void write_rows(const std::vector<Record>& batch);
   void finish_round(State state, std::vector<Record> batch, std::size_t bytes);
 
-  static inline std::atomic<std::ptrdiff_t> open_ = 0;
+  static inline std::atomic<std::ptrdiff_t> open_journals = 0;
 
   std::string path_;
   Warn warn_;

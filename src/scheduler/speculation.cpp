@@ -53,7 +53,7 @@ Host* Scheduler::idle_host(const Lot& late) {
   for (auto& [id, host] : hosts_) {
     if (!host.has_idle_executor()) continue;
     found = &host;
-    const auto is_there = [&host](const Lot* lot) { return lot->host == &host; };
+    const auto is_there = [found](const Lot* lot) { return lot->host == found; };
     if (!is_there(&late) && std::ranges::none_of(late.race->rivals, is_there)) break;
   }
   return found;
