@@ -277,6 +277,7 @@ void Engine::forget(host::CallId id) {
   Call& call = found->second;
   for (const auto& [first, kept] : call.pieces) local_->release(kept.built.block);
   call.pieces.clear();
+  call.copied_pieces.clear();
   for (const scheduler::HostId host : call.informed) {
     if (host == local_host) {
       local_->close_call(id);

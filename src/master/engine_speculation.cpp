@@ -55,15 +55,16 @@ bool Engine::is_forsaken(const Call& call, scheduler::HostId host, host::LotId l
 void Engine::look_at_race(Call& call) {
   if (!call.is_racing()) return;
   const bool is_won = call.is_won();
-  for (const std::uint64_t first : call.copied_pieces) {
+  std::erase_if(call.copied_pieces, [this, &call](std::uint64_t first) {
     const auto piece = call.pieces.find(first);
-    if (piece == call.pieces.end() || piece->second.outstanding != 0) continue;
-    const bool is_used = std::ranges::any_of(
-        lots_, [&](const auto& lot) { return lot.second.call == call.image.id && lot.second.piece == first; });
-    if (is_used) continue;
+    const bool is_used = piece->second.outstanding != 0 || std::ranges::any_of(lots_, [&](const auto& lot) {
+                           return lot.second.call == call.image.id && lot.second.piece == first;
+                         });
+    if (is_used) return false;
     local_->release(piece->second.built.block);
     call.pieces.erase(piece);
-  }
+    return true;
+  });
   if (!is_won) return;
   call.log.reset();  // it has all: the next call may have the key
   if (call.handle) detach(call, call.failure);
