@@ -49,6 +49,7 @@ launch
 # what it has started of it. The next has another number.
 for _ in 1 2 3; do
   [ "$status" -gt 128 ] && [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ "$SECONDS" -lt 60 ] && is_running || break
+  echo "$SLURM_JOB_NAME: ended with status $status as soon as it was started again: trying once more" >&2
   launch
 done
 

@@ -75,7 +75,7 @@ std::uint64_t SharedHost::store_image(const CallImage& call) {
                                                       .random_numbers = call.random_numbers,
                                                       .schedule = static_cast<std::uint32_t>(call.schedule),
                                                       .stop = 0};
-  std::ranges::copy(call.callable, reinterpret_cast<std::byte*>(header + 1));
+  if (!call.callable.empty()) std::memcpy(static_cast<void*>(header + 1), call.callable.data(), call.callable.size());
   return offset;
 }
 

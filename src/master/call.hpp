@@ -61,7 +61,7 @@ struct Call {
   std::string_view what;
   std::uint32_t max_attempts = 0;
   std::size_t result_stride = 0;
-  std::set<std::uint64_t> copied_pieces;  ///< by first task: some of their tasks run twice
+  std::vector<std::uint64_t> copied_pieces;  ///< by first task: some of their tasks run twice
   State state = State::drawing;
   detail::ResultSink* sink = nullptr;         ///< null when the caller has left
   std::shared_ptr<detail::AsyncCall> handle;  ///< of a call that nobody waits for; null otherwise

@@ -19,6 +19,9 @@ class CallbackMark {
   CallbackMark& operator=(const CallbackMark&) = delete;
   ~CallbackMark() { innermost = outer_; }
 
+  /// Whether this thread is in a callback, of whatever pool.
+  [[nodiscard]] static bool is_set() { return innermost != nullptr; }
+
   /// For what blocks until something has happened in the pool.
   /// @throws std::logic_error in a callback of that pool.
   static void refuse_blocking(const Pool& pool) {

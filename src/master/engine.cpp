@@ -185,6 +185,10 @@ void Engine::await_leaders() {
     if (received) backoff.reset();
     std::this_thread::sleep_for(backoff.next());
   }
+  for (const int leader : awaited) {
+    warn("rank " + std::to_string(leader) + " on " + host_name(leader) +
+         " does not answer, as if it were stopped or stuck; MPI waits for it at the program's end");
+  }
 }
 
 void Engine::stop_hosts(wire::StopMode mode) {

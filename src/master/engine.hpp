@@ -224,6 +224,8 @@ class Engine final : public detail::PoolCore, public detail::AsyncCore, public s
                        std::int64_t nanoseconds, detail::Bytes encoded);
   [[nodiscard]] bool is_first_end(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
   [[nodiscard]] bool is_forsaken(const Call& call, scheduler::HostId host, host::LotId lot, std::uint64_t task);
+  static void note_copy(Call& call, std::uint64_t piece);
+  [[nodiscard]] static bool is_copied(const Call& call, std::uint64_t piece);
   void look_at_race(Call& call);
   void check_speculation(const detail::CallSpec& spec) const;
 

@@ -20,7 +20,7 @@ constexpr auto recall_limit = 2s;
 void Engine::start(const detail::CallSpec& spec, std::optional<std::uint64_t> total,
                    std::shared_ptr<detail::AsyncCall> handle) {
   const auto deadline = deadline_of(spec);
-  check_speculation(spec);
+  if (spec.speculate) check_speculation(spec);
   check_nonblocking();
   check_thread();
   auto log = open_log(spec);

@@ -90,7 +90,7 @@ Call& Engine::open(const detail::CallSpec& spec, std::optional<std::uint64_t> to
 
 void Engine::run(const detail::CallSpec& spec, detail::InputSource& source, detail::ResultSink& sink) {
   const auto deadline = deadline_of(spec);
-  check_speculation(spec);
+  if (spec.speculate) check_speculation(spec);
   check_blocking();
   auto log = open_log(spec);
   Lock lock(seat_.mutex());
@@ -277,7 +277,6 @@ void Engine::forget(host::CallId id) {
   Call& call = found->second;
   for (const auto& [first, kept] : call.pieces) local_->release(kept.built.block);
   call.pieces.clear();
-  call.copied_pieces.clear();
   for (const scheduler::HostId host : call.informed) {
     if (host == local_host) {
       local_->close_call(id);

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 void Engine::dispatch() {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
-  if (scheduler_.any_may_be_late()) scheduler_.tell_time(Clock::now().time_since_epoch() / 1ns);
+  if (scheduler_.needs_time()) scheduler_.tell_time(Clock::now().time_since_epoch() / 1ns);
   while (const auto command = scheduler_.next()) {
     std::visit([this](const auto& what) { carry_out(what); }, *command);
   }
@@ -21,7 +21,7 @@ void Engine::dispatch() {
 void Engine::carry_out(const scheduler::RunLot& command) {
   Call& call = calls_.at(command.job);
   const KeptPiece& kept = call.piece_of(command.tasks.first)->second;
-  if (command.is_copy) call.copied_pieces.insert(kept.built.piece.first);
+  if (command.is_copy) note_copy(call, kept.built.piece.first);
   const host::Lot lot{.id = command.lot,
                       .call = command.job,
                       .piece = kept.built.piece,

@@ -27,7 +27,7 @@ void Engine::check_nonblocking() const {
 
 void Engine::check_blocking() const {
   check_nonblocking();
-  CallbackMark::refuse_blocking(weak_from_this());
+  if (CallbackMark::is_set()) CallbackMark::refuse_blocking(weak_from_this());
   check_thread();
 }
 

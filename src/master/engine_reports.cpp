@@ -137,10 +137,12 @@ void Engine::leave_lot(host::LotId lot, std::uint64_t count) {
 // Tasks that have ended for good: their inputs are not needed any more.
 void Engine::settle(Call& call, std::uint64_t first, std::uint64_t count) {
   call.settled += count;
-  call.deaths.erase(call.deaths.lower_bound(first), call.deaths.lower_bound(first + count));
+  if (!call.deaths.empty()) {
+    call.deaths.erase(call.deaths.lower_bound(first), call.deaths.lower_bound(first + count));
+  }
   const auto piece = call.piece_of(first);
   piece->second.outstanding -= count;
-  if (piece->second.outstanding != 0 || call.copied_pieces.contains(piece->first)) return;
+  if (piece->second.outstanding != 0 || is_copied(call, piece->first)) return;
   local_->release(piece->second.built.block);
   call.pieces.erase(piece);
 }

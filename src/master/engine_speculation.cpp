@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 #include "master/engine.hpp"
 
@@ -50,6 +51,14 @@ bool Engine::is_forsaken(const Call& call, scheduler::HostId host, host::LotId l
   return !call.is_racing() || !scheduler_.forsaken(host, lot, {task, 1}).empty();
 }
 
+bool Engine::is_copied(const Call& call, std::uint64_t piece) {
+  return call.is_racing() && std::ranges::count(call.copied_pieces, piece) != 0;
+}
+
+void Engine::note_copy(Call& call, std::uint64_t piece) {
+  if (!is_copied(call, piece)) call.copied_pieces.push_back(piece);
+}
+
 /// What is over: the use of inputs whose tasks have all ended and run nowhere any more, and with the last result the
 /// call. Where a thread waits for the call, that sees it, and abandons the rest.
 void Engine::look_at_race(Call& call) {
@@ -57,6 +66,7 @@ void Engine::look_at_race(Call& call) {
   const bool is_won = call.is_won();
   std::erase_if(call.copied_pieces, [this, &call](std::uint64_t first) {
     const auto piece = call.pieces.find(first);
+    if (piece == call.pieces.end()) return true;
     const bool is_used = piece->second.outstanding != 0 || std::ranges::any_of(lots_, [&](const auto& lot) {
                            return lot.second.call == call.image.id && lot.second.piece == first;
                          });
@@ -71,8 +81,10 @@ void Engine::look_at_race(Call& call) {
 }
 
 void Engine::check_speculation(const detail::CallSpec& spec) const {
-  if (spec.speculate && spec.max_attempts.value_or(options_.max_attempts) == 1) {
-    throw std::invalid_argument("speculate runs late tasks a second time, which max_attempts = 1 forbids");
+  if (spec.max_attempts.value_or(options_.max_attempts) == 1) {
+    throw std::invalid_argument(std::string(spec.what) +
+                                ": speculate runs late tasks a second time, which max_attempts = 1 (of the call, the "
+                                "pool, or RANKPOOL_MAX_ATTEMPTS) forbids");
   }
 }
 

@@ -125,7 +125,6 @@ void Scheduler::end_input(JobId id) {
   Job* const job = find_job(id);
   if (job == nullptr || job->state != JobState::open) return;
   job->state = JobState::input_ended;
-  update(*job);
   finish_if_done(*job);
 }
 
@@ -163,15 +162,19 @@ void Scheduler::update(Job& job) {
   const bool ready = !job.pending.empty() && job.state != JobState::held;
   ready_.keep(job, ready);
   unserved_.keep(job, ready && job.lots.empty());
-  racing_.keep(job, job.may_race());
+  if (job.options.speculative) racing_.keep(job, job.may_race());
 }
 
-void Scheduler::finish_if_done(Job& job) {
-  if (!job.finished()) return;
+/// @returns whether the job is no more.
+bool Scheduler::finish_if_done(Job& job) {
+  if (!job.finished()) return false;
   decided_.emplace_back(JobDone{.job = job.id});
-  racing_.erase(job);
-  if (job.options.speculative) --speculative_jobs_;
+  if (job.options.speculative) {
+    racing_.erase(job);
+    --speculative_jobs_;
+  }
   jobs_.erase(JobId{job.id});
+  return true;
 }
 
 void Scheduler::requeue(Job& job, const PendingRange& range) {
@@ -284,8 +287,7 @@ void Scheduler::close(Lot& lot) {
   job.lots.erase(lot);
   lots_.close(lot);
   changed_.push_back(host);
-  update(job);
-  finish_if_done(job);
+  if (!finish_if_done(job)) update(job);
 }
 
 void Scheduler::ask_back(Lot& lot, Host* thief) {

@@ -81,10 +81,11 @@ class Scheduler {
   /// @name Speculation
   /// @{
 
-  /// The time now, on any clock. To be told before next() where any_may_be_late(), again and again: time passes where
-  /// nothing is reported.
+  /// The time now, on any clock. To be told before next() where needs_time(), and again and again where
+  /// any_may_be_late(): time passes where nothing is reported.
   void tell_time(Nanoseconds now) { now_ = now; }
-  [[nodiscard]] bool any_may_be_late() const { return speculative_jobs_ != 0; }
+  [[nodiscard]] bool needs_time() const { return speculative_jobs_ != 0; }
+  [[nodiscard]] bool any_may_be_late() const { return !racing_.empty(); }
   /// Of tasks that are going to be reported as done, those that no other lot has been done first with.
   [[nodiscard]] std::vector<TaskRange> unsettled(HostId host, LotId lot, TaskRange tasks);
   /// Of tasks that are going to be reported as died or returned, those that no other lot has or has been done with.
@@ -112,7 +113,7 @@ class Scheduler {
   void sort_in(Host& host);
   void update(Job& job);
   void resize(Host& host, std::uint32_t executors);
-  void finish_if_done(Job& job);
+  bool finish_if_done(Job& job);
 
   bool take(Lot& lot, TaskRange tasks);
   void close_if_settled(Lot& lot);

@@ -51,6 +51,17 @@ for launcher in srun mpirun; do
   expect_text '^100 results, 0 wrong'
 done
 
+testing 'shared objects and random numbers on four nodes'
+examples=$(dirname "$EP")
+batch "${layout[@]}" -- "$RUN" "$examples/example_shared_counter"
+expect_status 0
+expect_lines 1 '^with a lock: 40000$'
+expect_lines 1 '^with fetch_add: 40000$'
+rm -f "$out"
+batch "${layout[@]}" -- "$RUN" "$examples/example_monte_carlo_pi"
+expect_status 0
+RANKPOOL_LOG=quiet "$examples/example_monte_carlo_pi" | cmp -s - "$out" || complain 'the numbers are not those of one node'
+
 testing 'rankpool-run in a job of cores'
 batch --ntasks=5 -- "$RUN" hostname
 expect_status 0

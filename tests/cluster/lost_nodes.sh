@@ -7,44 +7,28 @@
 . "$(dirname "$0")/slurm.sh"
 
 : "${SWEEP:?}"
-ledger=$work/ledger
 # As usual: Slurm gives up a node after minutes, and is no help.
 export SLURMD_TIMEOUT=300
 begin_cluster 2 2 2
 ln "$SWEEP" app 2>/dev/null || cp "$SWEEP" app
 
-has_begun() { [ "$(wc -l <"$ledger")" -ge 500 ]; }
 # Its script has ended; Slurm still waits for the node.
 is_over() { has_state 'COMPLETING|COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'; }
-nobody_on() { ! on "$1" pgrep -x app >/dev/null; }
-expect_nobody() {
-  local node
-  for node; do within 30 nobody_on "$node" || complain "processes are left on $node"; done
-}
-
-# sweep TASKS COMMAND...: launched by that, in a job that is not requeued.
-sweep() {
-  rm -f sweep.journal
-  : >"$ledger"
-  submit --nodes=3 --ntasks-per-node=1 --exclusive --no-requeue -- "${@:2}" ./app sweep.journal "$ledger" "$1"
-  within 30 has_begun || complain 'the sweep does not begin'
-}
-
 expect_end() { within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"; }
 expect_told() {
   expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
 }
 
-testing 'a link that is down for 5 s'
-sweep 6000 "$RUN"
-cluster link n2 down
-sleep 5
-cluster link n2 up
-end_of_job
-expect_status 0
-[ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
-
 for launcher in srun mpirun; do
+  testing "a link that is down for 5 s, $launcher"
+  sweep 6000 "$RUN" --launcher "$launcher"
+  cluster link n2 down
+  sleep 5
+  cluster link n2 up
+  end_of_job
+  expect_status 0
+  [ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
+
   testing "a link that is down for good, $launcher"
   sweep 12000 "$RUN" --launcher "$launcher"
   cluster link n2 down

@@ -37,6 +37,24 @@ job=$(on head sbatch --parsable script.sh)
 end_of_job
 expect_status 3
 
+testing 'a start that is killed is tried again, in a job that was put into the queue again'
+cat >app <<'END'
+#!/bin/bash
+echo start >>starts
+case $(wc -l <starts) in
+  1) exit 75 ;;
+  2) kill -KILL $$ ;;
+  *) exit 0 ;;
+esac
+END
+rm -f starts
+script ''
+job=$(on head sbatch --parsable script.sh)
+end_of_job
+expect_status 0
+[ "$(wc -l <starts)" -eq 3 ] || complain "it was started $(wc -l <starts) times"
+expect_lines 1 '^app: ended with status 137 as soon as it was started again: trying once more$'
+
 testing 'not more often than most_restarts'
 cat >app <<'END'
 #!/bin/bash

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A sweep in a preemptible job that is ended again and again: by its time limit, by the queue, by the power cut of a node.
+# A sweep in a preemptible job that is ended again and again: by its time limit, by scancel, by the power cut
+# of the master's node.
 # It goes on each time with what its journal has, and its results are those of a run that nobody disturbs.
 #
 #   SWEEP=<faults_journal_resume> JOURNAL=<rankpool-journal> ... bash resume.sh
@@ -8,15 +9,14 @@
 
 : "${SWEEP:?}" "${JOURNAL:?}"
 tasks=16000
-ledger=$work/ledger  # the tasks that have begun, since it was emptied last
-kept=$work/kept      # the tasks that the journal had results of then
+kept=$work/kept  # the tasks that the journal had results of when the ledger was emptied last
 
 begin_cluster 2 2 2
+nodes=(n1 n2 n3)
 cp "$SWEEP" app
 : >"$ledger"
 : >"$kept"
 
-has_begun() { [ "$(wc -l <"$ledger")" -ge 1000 ]; }
 waits_again() { has_state PENDING && [ "$(of_job Restarts)" = "$1" ]; }
 
 # Each task's number is there twice: once in each of the two calls. None begins whose result was kept.
@@ -28,6 +28,7 @@ expect_each_once() {
 # ends_by COUNT: the job is in the queue again, for the COUNTth time.
 ends_by() {
   within 60 waits_again "$1" || complain "the job does not wait to be started again: $(of_job JobState)"
+  expect_nobody "${nodes[@]}"
   "$JOURNAL" check sweep.journal >"$work/check" || complain "the journal is damaged: $(cat "$work/check")"
   expect_each_once
   "$JOURNAL" export sweep.journal | sed -n 's/^#[12],\([0-9]*\).*/\1/p' >"$kept"
@@ -39,21 +40,24 @@ testing 'the time limit'
 # The minute that is the shortest limit has ten seconds before this grace.
 job=$(RANKPOOL_GRACE=50 on head "$SUBMIT" --dry-run --preemptible --nodes 3 --time 1 --output "$out" \
   ./app sweep.journal "$ledger" "$tasks" >script.sh && RANKPOOL_GRACE=50 on head sbatch --parsable script.sh)
-within 30 has_begun || complain 'the sweep does not begin'
+within 30 begun 1000 || complain 'the sweep does not begin'
 ends_by 1
 expect_lines 1 '^rankpool: the job.s time ends at .*, and in its last 50 s no task is started; of map '
 
-testing 'put into the queue'
-within 60 has_begun || complain 'the sweep does not go on'
+testing 'scancel, and put into the queue'
+within 60 begun 1000 || complain 'the sweep does not go on'
+on head scancel "$job"
+within 30 has_state CANCELLED || complain "the job is not cancelled: $(of_job JobState)"
 on head scontrol requeue "$job"
 ends_by 2
 
-testing 'the power cut of a node'
-within 60 has_begun || complain 'the sweep does not go on'
-cluster cut n2
+# The batch script is there, too, and the journal's owner.
+testing "the power cut of the master's node"
+within 60 begun 1000 || complain 'the sweep does not go on'
+cluster cut n1
+nodes=(n2 n3)
 ends_by 3
-expect_text '^rankpool: rank 1 on n2 is lost: '
-cluster boot n2
+cluster boot n1
 
 testing 'to the end'
 # Slurm gives a node that has failed to no job until it has registered again.

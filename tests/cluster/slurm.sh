@@ -103,6 +103,24 @@ batch() {
   end_of_job
 }
 
+ledger=$work/ledger  # the tasks of a sweep that have begun
+# begun NUMBER: of tasks, at least.
+begun() { [ "$(wc -l <"$ledger")" -ge "$1" ]; }
+
+# sweep TASKS COMMAND...: ./app with a journal, launched by that, in a job that is not requeued.
+sweep() {
+  rm -f sweep.journal
+  : >"$ledger"
+  submit --nodes=3 --ntasks-per-node=1 --exclusive --no-requeue -- "${@:2}" ./app sweep.journal "$ledger" "$1"
+  within 30 begun 500 || complain 'the sweep does not begin'
+}
+
+nobody_on() { ! on "$1" pgrep -x app >/dev/null; }
+expect_nobody() {
+  local node
+  for node; do within 30 nobody_on "$node" || complain "processes are left on $node"; done
+}
+
 finish() {
   end_case
   [ "$problems" -eq 0 ]

@@ -90,7 +90,7 @@ expect_lines 1 '^#SBATCH --nodes=2-4$'
 testing 'array.sh as it stands'
 app <<END
 echo "number \$1"
-exec '$EP' --class S
+exec '$EP' --class W
 END
 job=$(on head sbatch --parsable --output='array-%a' "$templates/array.sh")
 within 60 has_state $'COMPLETED\nCOMPLETED\nCOMPLETED' || complain "the jobs are $(of_job JobState | xargs)"

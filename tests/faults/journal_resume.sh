@@ -1,18 +1,18 @@
 #!/bin/sh
 # A sweep with a journal is killed again and again, and run to its end: its results are those of an undisturbed one, and
-# no task runs twice whose result was in the journal.
+# no task runs twice whose result was in the journal. That has all that ended more than a flush interval before the kill.
 #
 #   PROGRAM=<faults_journal_resume> JOURNAL=<rankpool-journal> [MPIEXEC=...] [WAYS=...] sh journal_resume.sh
 . "$(dirname "$0")/../process/harness.sh"
 
 : "${JOURNAL:?}"
-tasks=1600
+tasks=2800
 journal=$work/sweep.journal
 ledger=$work/ledger
 
 # The tasks that the journal has results of, each as "<call> <task>".
 kept() {
-  "$JOURNAL" export "$journal" | sed -n 's/^#\([12]\),\([0-9]*\).*/\1 \2/p' | sort
+  journal_tool export "$journal" | sed -n 's/^#\([12]\),\([0-9]*\).*/\1 \2/p' | sort
 }
 
 # has_kept NUMBER: of results, at least.
@@ -31,10 +31,18 @@ kill_amid() {
   timeout --kill-after=5 30 $(launcher "$1") "$journal" "$ledger" "$tasks" >"$out" 2>"$err" </dev/null &
   job=$!
   wait_until 20 has_kept $(($(wc -l <"$kept_before") + 50)) || complain 'no results are kept'
-  alive
+  cp "$ledger" "$work/early"
   case $2 in
-    master) kill -KILL "$(head -n 1 "$work/alive")" ;;
-    all) xargs kill -KILL <"$work/alive" ;;
+    master)
+      : >"$work/early"
+      alive
+      kill -KILL "$(head -n 1 "$work/alive")"
+      ;;
+    all)
+      sleep 2.5  # a flush interval of 1 s, and what a busy machine and its disk take
+      alive
+      xargs kill -KILL <"$work/alive"
+      ;;
   esac
   wait "$job" 2>/dev/null
   all_gone
@@ -47,8 +55,13 @@ for way in $WAYS; do
   : >"$kept_before"
   for whom in master all; do
     kill_amid "$way" "$whom"
-    "$JOURNAL" check "$journal" >"$out" || complain 'the journal is damaged'
-    kept >"$kept_before"
+    journal_tool check "$journal" >"$out" || complain 'the journal is damaged'
+    kept >"$work/kept_now"
+    # Both calls have tasks of the same numbers.
+    comm -13 "$kept_before" "$work/kept_now" | cut -d ' ' -f 2 | sort >"$work/new"
+    sort "$work/early" | comm -23 - "$work/new" >"$work/lost"
+    [ ! -s "$work/lost" ] || complain "tasks that had ended seconds before the kill are not kept: $(head -n 3 "$work/lost")"
+    mv "$work/kept_now" "$kept_before"
     : >"$ledger"
   done
   run "$way" "$journal" "$ledger" "$tasks"

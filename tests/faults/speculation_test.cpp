@@ -154,6 +154,7 @@ TEST(Speculation, results_that_come_from_both_sides_count_once) {
   const auto results = pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
                                   {.chunksize = 50, .speculate = true});
   EXPECT_EQ(results, expected());
+  EXPECT_GE(begun_again(ledger), 1U);
 }
 
 TEST(Speculation, what_runs_in_time_runs_once) {
@@ -183,11 +184,19 @@ TEST(Speculation, a_journals_key_is_free_for_the_next_call) {
   std::filesystem::remove(journal.path());
   Ledger ledger(tasks);
   Standstill standstill(ledger, one_executor);
+  const auto starts = [&ledger] {
+    std::uint64_t all = 0;
+    for (std::uint64_t i = 0; i < tasks; ++i) all += ledger[i].starts;
+    return all;
+  };
+  std::uint64_t begun = 0;
   for (int call = 0; call < 2; ++call) {
     const auto results = pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
                                     {.journal = journal.path(), .journal_key = "sweep", .speculate = true});
     EXPECT_EQ(results, expected());
     EXPECT_TRUE(standstill.lasts());
+    EXPECT_TRUE(call == 0 || starts() == begun);
+    begun = starts();
   }
 }
 

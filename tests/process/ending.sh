@@ -16,7 +16,7 @@ in_seconds() {
 
 # The tasks that the journal has results of.
 kept() {
-  "$JOURNAL" export "$journal" | sed -n 's/^#1,\([0-9]*\).*/\1/p' | sort -n
+  journal_tool export "$journal" | sed -n 's/^#1,\([0-9]*\).*/\1/p' | sort -n
 }
 
 has_kept() {
@@ -41,7 +41,7 @@ end_of_started() {
 
 # goes_on WAY: the sweep, to its end; what the journal had does not run again.
 goes_on() {
-  "$JOURNAL" check "$journal" >"$work/check" || complain "the journal is damaged: $(cat "$work/check")"
+  journal_tool check "$journal" >"$work/check" || complain "the journal is damaged: $(cat "$work/check")"
   kept >"$work/kept"
   : >"$ledger"
   TASK_MS=1 run "$1" sweep "$journal" "$ledger" 600

@@ -41,6 +41,11 @@ named_files >"$work/named_files"
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
+# rankpool-journal's own files are no leavings of the program's.
+journal_tool() {
+  TMPDIR=$work "$JOURNAL" "$@"
+}
+
 complain() {
   problems=$((problems + 1))
   printf '%s: %s\n' "${what:-$0}" "$1"

@@ -176,6 +176,7 @@ TEST(SchedulerSpeculation, jobs_that_did_not_ask_for_it_wait) {
   scheduler.add_host(1, 1);
   add_job(scheduler, 1, 2, {.chunksize = 1});
   finish(scheduler, lots(scheduler).front(), 10 * ms);
+  EXPECT_FALSE(scheduler.needs_time());
   EXPECT_FALSE(scheduler.any_may_be_late());
   scheduler.tell_time(1000 * ms);
   EXPECT_TRUE(lots(scheduler).empty());
