@@ -172,8 +172,8 @@ struct MapOptions {
   /// a result or an error: for nodes that are slow now and then, or stand still. Only for tasks that may run twice at
   /// the same time, which must not write to the same file, say. Late is what takes 20 ms and twice as long as it should
   /// by the call's other tasks, with those queued before it; waiting for shared objects counts. A call of one task has
-  /// no others. Executors that are not waited for any more go on with such a task until it ends, or join(), which kills
-  /// them; this_task::stop_requested() tells it. Python: none.
+  /// no others. Executors that are not waited for any more go on with such a task until it ends, or join(), which then
+  /// kills all executors; this_task::stop_requested() tells it. Python: none.
   /// @throws std::invalid_argument with max_attempts = 1.
   bool speculate = false;
   /// Like PoolOptions::task_timeout, for this call; infinity lifts the pool's limit.

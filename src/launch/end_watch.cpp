@@ -86,14 +86,17 @@ EndWatch::EndWatch(std::weak_ptr<master::Engine> engine, std::unique_ptr<Lifelin
     : options_(std::move(options)), engine_(std::move(engine)), lifelines_(std::move(lifelines)) {
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   begin_to_ask();
-  acting_ = std::thread([this] { do_acts(); });
   try {
+    acting_ = std::thread([this] { do_acts(); });
     watching_ = std::thread([this] { watch(); });
+    if (lifelines_) watch_nodes();
   } catch (...) {
-    stop_acting();
+    stop_threads();
     throw;
   }
-  if (!lifelines_) return;
+}
+
+void EndWatch::watch_nodes() {
   lifelines_->watch([this](int rank, const std::string& why) { lose(rank, why); },
                     [this](const std::string& text) {
                       if (options_.log != support::LogLevel::quiet) support::print_notice(options_.name, text);
@@ -105,18 +108,18 @@ EndWatch::~EndWatch() {
   // Without a good-bye the other leaders, whom MPI may let wait for the lost one, leave too.
   if (has_lost_node_) lifelines_->end_without_good_bye();
   lifelines_.reset();
-  stop_acting();
-  stop_.set();
-  watching_.join();
+  stop_threads();
 }
 
-void EndWatch::stop_acting() {
+void EndWatch::stop_threads() {
   {
     const std::lock_guard lock(mutex_);
     acts_no_more_ = true;
   }
   change_.notify_all();
-  acting_.join();
+  if (acting_.joinable()) acting_.join();
+  stop_.set();
+  if (watching_.joinable()) watching_.join();
 }
 
 void EndWatch::forget_pool() {

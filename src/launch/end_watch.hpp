@@ -95,7 +95,8 @@ class EndWatch {
   void do_acts();
   [[nodiscard]] std::chrono::milliseconds until_next_look() const;
   [[nodiscard]] bool is_to_stop(std::chrono::milliseconds wait);
-  void stop_acting();
+  void watch_nodes();
+  void stop_threads();
   [[noreturn]] void exit_now(const Plan& plan) const;
 
   Options options_;

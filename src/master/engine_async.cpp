@@ -62,10 +62,7 @@ bool Engine::feed(detail::AsyncCall& handle, detail::InputSource& source, std::u
   known->reader = std::this_thread::get_id();
   builder = known->builder;
   const auto finish = [&] {
-    Call* const call = find(handle);
-    if (call == nullptr) return;
-    end_input(*call);
-    look_at_race(*call);  // all that was drawn may have ended
+    if (Call* const call = find(handle)) end_input(*call);
   };
   bool more = true;
   try {

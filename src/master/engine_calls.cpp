@@ -216,6 +216,7 @@ void Engine::end_input(Call& call) {
   call.state = Call::State::drained;
   call.total = call.tasks;
   scheduler_.end_input(call.image.id);
+  look_at_race(call);  // all that was drawn may have ended
 }
 
 // --------------------------------------------------------------------------------------------------------------- ends

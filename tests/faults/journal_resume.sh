@@ -76,4 +76,13 @@ for way in $WAYS; do
   [ "$(cat "$out")" = "$sum" ] || complain "an undisturbed run gives other results: $(cat "$out")"
   rm -f "$work/other.journal"
 done
+
+what='rankpool-journal'
+journal_tool rename "$journal" '#1' first || complain 'the call has no other key'
+[ "$(journal_tool export "$journal" first | grep -c '^first,')" -eq $((tasks / 2)) ] || complain 'that is not the call'
+journal_tool export "$journal" '#1' >"$out" 2>"$err"
+status=$?
+expect_status error
+[ ! -s "$out" ] || complain 'it prints something of a call that is not there'
+expect_text "has no call #1"
 finish

