@@ -8,6 +8,7 @@
 #include <rankpool/errors.hpp>
 
 #include "journal/journal.hpp"
+#include "support/encoded_results.hpp"
 
 namespace rankpool::journal {
 
@@ -113,14 +114,9 @@ bool CallLog::is_whole(Content& content, std::int64_t sum) const {
   Bytes rest = content.encoded;
   for (std::uint64_t i = 0; i < content.row.count; ++i) {
     content.offsets.push_back(content.encoded.size() - rest.size());
-    std::uint64_t bytes = stride_;
-    if (stride_ == detail::variable_stride) {
-      if (rest.size() < sizeof bytes) return false;
-      std::memcpy(&bytes, rest.data(), sizeof bytes);
-      rest = rest.subspan(sizeof bytes);
-    }
-    if (rest.size() < bytes) return false;
-    rest = rest.subspan(static_cast<std::size_t>(bytes));
+    const auto others = support::after_result(rest, stride_);
+    if (!others) return false;
+    rest = *others;
   }
   content.offsets.push_back(content.encoded.size());
   return rest.empty();

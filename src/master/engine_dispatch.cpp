@@ -10,13 +10,13 @@ using namespace std::chrono_literals;
 
 void Engine::dispatch() {
   if (state_ == PoolState::broken || state_ == PoolState::terminated) return;
-  const bool was_late_possible = scheduler_.any_may_be_late();
+  const bool any_could_be_late = scheduler_.any_may_be_late();
   if (scheduler_.needs_time()) scheduler_.tell_time(Clock::now().time_since_epoch() / 1ns);
   while (const auto command = scheduler_.next()) {
     std::visit([this](const auto& what) { carry_out(what); }, *command);
   }
   // Who sleeps is to look now and then from here on.
-  if (!was_late_possible && scheduler_.any_may_be_late() && seat_.driving() == Driving::sleeping) local_->ring();
+  if (!any_could_be_late && scheduler_.any_may_be_late() && seat_.driving() == Driving::sleeping) local_->ring();
   if (outbox_) outbox_->flush();
   release_destroyed();
 }

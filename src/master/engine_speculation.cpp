@@ -1,10 +1,10 @@
 // Calls of which late tasks run a second time: what ends first counts, and with the last of that the call ends.
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
 #include "master/engine.hpp"
+#include "support/encoded_results.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -13,11 +13,9 @@ namespace {
 detail::Bytes results_after(detail::Bytes encoded, std::size_t stride, std::uint64_t skip) {
   if (stride != detail::variable_stride) return encoded.subspan(std::min<std::size_t>(encoded.size(), skip * stride));
   for (; skip != 0; --skip) {
-    std::uint64_t bytes = 0;
-    if (encoded.size() < sizeof bytes) return {};
-    std::memcpy(&bytes, encoded.data(), sizeof bytes);
-    encoded = encoded.subspan(sizeof bytes);
-    encoded = encoded.subspan(std::min<std::size_t>(encoded.size(), bytes));
+    const auto others = support::after_result(encoded, stride);
+    if (!others) return {};
+    encoded = *others;
   }
   return encoded;
 }

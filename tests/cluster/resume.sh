@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# A sweep in a preemptible job that is ended again and again: by its time limit, by scancel, by the power cut
-# of the master's node.
-# It goes on each time with what its journal has, and its results are those of a run that nobody disturbs.
+# A sweep in a preemptible job that is ended again and again: by its time limit, by scancel, by the power cut of the
+# master's node. It goes on each time with what its journal has, and its results are those of a run that nobody disturbs.
 #
 #   SWEEP=<faults_journal_resume> JOURNAL=<rankpool-journal> ... bash resume.sh
 # shellcheck source-path=SCRIPTDIR source=slurm.sh

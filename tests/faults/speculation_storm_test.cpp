@@ -23,12 +23,12 @@ using namespace std::chrono_literals;
 using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 using Clock = std::chrono::steady_clock;
 
+std::string result_of(int i) { return std::string(static_cast<std::size_t>(i % 9), 'x') + std::to_string(i); }
+
 std::string work(int i) {
   std::this_thread::sleep_for(std::chrono::microseconds(500 + i % 7 * 1000));
-  return std::string(static_cast<std::size_t>(i % 9), 'x') + std::to_string(i);
+  return result_of(i);
 }
-
-std::string result_of(int i) { return std::string(static_cast<std::size_t>(i % 9), 'x') + std::to_string(i); }
 
 void disturb(const std::atomic<bool>& over) {
   std::mt19937 random(7);

@@ -24,16 +24,18 @@ using namespace rankpool::test;  // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t tasks = 200;
 
-/// Results of different sizes.
+/// Of different sizes.
+std::string result_of(std::uint64_t index) { return std::string(index % 7, 'x') + std::to_string(index); }
+
 std::string work(const std::string& ledger, std::uint64_t index) {
   ledger_at(ledger).note_start(index);
   std::this_thread::sleep_for(5ms);
-  return std::string(index % 7, 'x') + std::to_string(index);
+  return result_of(index);
 }
 
 std::vector<std::string> expected() {
   std::vector<std::string> all;
-  for (std::uint64_t i = 0; i < tasks; ++i) all.push_back(std::string(i % 7, 'x') + std::to_string(i));
+  for (std::uint64_t i = 0; i < tasks; ++i) all.push_back(result_of(i));
   return all;
 }
 
@@ -45,7 +47,7 @@ class Standstill {
   Standstill(const Standstill&) = delete;
   Standstill& operator=(const Standstill&) = delete;
   ~Standstill() {
-    stopper_.join();
+    await_stop();
     go_on();
   }
 
@@ -54,8 +56,7 @@ class Standstill {
   }
   /// Whether all of them have been standing still since they were stopped.
   [[nodiscard]] bool lasts() {
-    if (stopper_.joinable()) stopper_.join();
-    stopper_ = std::jthread([] {});
+    await_stop();
     return std::ranges::all_of(pids_, [](int pid) { return state_of(pid) == 'T'; });
   }
 
@@ -64,6 +65,10 @@ class Standstill {
     EXPECT_TRUE(eventually([&] { return ledger[20].starts != 0; }));
     pids_ = whom();
     for (const int pid : pids_) EXPECT_EQ(::kill(pid, SIGSTOP), 0);
+  }
+
+  void await_stop() {
+    if (stopper_.joinable()) stopper_.join();
   }
 
   Pids pids_;
