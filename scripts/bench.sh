@@ -52,6 +52,7 @@ mpirun='mpirun --oversubscribe --bind-to none'
 tiny=map_tiny,map_tiny_fn,map_tiny_lambda,map_unchunked
 even=map_100us,map_irregular
 single=map_100us_c1,map_irregular_c1
+journal=map_1ms,map_1ms_journal
 payload=payload_1MB,payload_1MB_reuse
 shared=shared_add,shared_lock,shared_lock_alone,shared_queue
 
@@ -61,7 +62,7 @@ job() {  # <peer> <workloads> <command before the program> [option of the progra
 
 all_jobs() {
   local group
-  for group in "$tiny" apply_latency "$even" "$single" "$payload" startup,startup_first startup_cmd idle_cpu metg metg_c1; do
+  for group in "$tiny" apply_latency "$even" "$single" "$journal" "$payload" startup,startup_first startup_cmd idle_cpu metg metg_c1; do
     job rankpool "$group" ''
   done
   for group in "$tiny" "$even" "$single" "$payload" idle_cpu; do

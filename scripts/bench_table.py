@@ -62,6 +62,7 @@ GOALS = [
     Goal("rankpool", "map_unchunked", PER_TASK_US, 0.2, than="raw_d16"),
     Goal("rankpool", "apply_latency", PER_TASK_US, 0.9, than="raw_n2_1worker_d2"),
     *efficiencies("rankpool", than="tbb", times=0.995),
+    Goal("rankpool", "map_1ms_journal", PER_TASK_US, than="rankpool", than_workload="map_1ms", times=1.02),
     Goal("rankpool", "payload_1MB", SPEED, than="raw_d2"),
     Goal("rankpool", "payload_1MB_reuse", SPEED, than="raw_d2"),
     Goal("rankpool", "startup_first", MILLISECONDS, 10),

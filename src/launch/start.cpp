@@ -232,7 +232,6 @@ StartedPool start_on(const boost::mpi::communicator& communicator, const std::ve
   const NodePlan& node = layout.nodes[static_cast<std::size_t>(rank.node)];
   const std::uint64_t channel_id = next_channel_id();
   NodeEnd end = open_channel(communicator, host_config(settings, layout, node, facts, channel_id), node, zygote);
-  // Duplicating a communicator is collective, so every rank of it does, if anybody needs one.
   std::unique_ptr<transport::Transport> transport;
   if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
   Lifelines lifelines = make_lifelines(communicator, facts, start.root);

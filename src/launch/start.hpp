@@ -47,6 +47,7 @@ struct StartedPool {
 
 /// Collective. @returns the pool on the root; on the others none, after it has ended. Throws on every rank what makes
 /// it impossible, such as BinaryMismatch.
+/// @param communicator the pool's own, on which nobody else sends.
 /// @param settings the root's count.
 StartedPool start_on(const boost::mpi::communicator& communicator, const std::vector<transport::RankFacts>& facts,
                      const PoolSettings& settings, host::Zygote& zygote, const Start& start);

@@ -197,8 +197,9 @@ void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::
        << ") was killed, and its executors with it";
   if (const std::uint64_t left = hosts_.executors(); left != 0) {
     text << "; going on with " << support::in_words(left, "executor");
-    if (!options_.outlives_ranks)
-      text << " unless the launcher ends the job for it, as mpirun does (rankpool-run does not)";
+    if (!options_.outlives_ranks) {
+      text << " unless the launcher ends the job for it, as it does but for rankpool-run on a single node";
+    }
   }
   warn(text.str());
 }
@@ -216,8 +217,10 @@ void Engine::look_after_leaders() {
   if (remote_.empty() || !glance_.is_over()) return;
   for (const auto& [rank, process] : leaders_) {
     if (process.has_ended()) {
-      lost_leaders_[rank] = "(pid " + std::to_string(process.pid()) + "), was killed" +
-                            (options_.outlives_ranks ? "" : "; mpirun ends the job for that, rankpool-run does not");
+      lost_leaders_[rank] =
+          "(pid " + std::to_string(process.pid()) + "), was killed" +
+          (options_.outlives_ranks ? ""
+                                   : "; the launcher ends the job for that, but for rankpool-run on a single node");
     }
   }
   give_up_lost_leaders();

@@ -25,11 +25,11 @@ struct Header {
 inline constexpr std::size_t kept_buffers = 32;
 inline constexpr std::size_t kept_buffer_bytes = std::size_t{4} << 20;
 
-/// A communicator of the transport's own, where MPI's errors are exceptions that name the ranks.
+/// A communicator on which nobody else sends, where MPI's errors are exceptions that name the ranks.
 class Link {
  public:
   explicit Link(const boost::mpi::communicator& communicator)
-      : communicator_(communicator, boost::mpi::comm_duplicate), raw_(communicator_), rank_(communicator_.rank()) {
+      : communicator_(communicator), raw_(communicator_), rank_(communicator_.rank()) {
     check(MPI_Comm_set_errhandler(raw_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank_);
   }
 

@@ -36,8 +36,8 @@ class Transport {
   /// Memory in which cargo is wanted, of at least so many bytes; null: the transport's own will do, which has no owner.
   using Dock = std::function<std::shared_ptr<std::byte[]>(std::size_t bytes)>;
 
-  /// Collective: duplicates the communicator. With only MPI_THREAD_SINGLE or _FUNNELED, all members must be called from
-  /// the thread that initialised MPI.
+  /// With only MPI_THREAD_SINGLE or _FUNNELED, all members must be called from the thread that initialised MPI.
+  /// @param communicator one on which nobody else sends to single ranks while this lives; its errors no longer abort.
   explicit Transport(const boost::mpi::communicator& communicator, TransportLimits limits = {});
   ~Transport();
   Transport(const Transport&) = delete;

@@ -65,6 +65,7 @@ void measure_shared_objects(const Request& request, Pool& pool);
 int measure_starts(const Request& request, int argc, char** argv);
 int measure_terminate(const Request& request, int argc, char** argv);
 int measure_lives(const Request& request);
+int measure_journal(const Request& request);
 /// @returns whether this process is one of those that measure_lives() starts; then its status is `status`.
 bool live(int argc, char** argv, int& status);
 

@@ -9,6 +9,7 @@
 // apply_latency     one task after another
 // map_100us         20,000 tasks of 100 us: efficiency; map_100us_c1: chunksize 1
 // map_irregular     the same total, heavy-tailed lengths; map_irregular_c1: chunksize 1
+// map_1ms           a whole pool with 2,000 tasks of 1 ms for each executor; map_1ms_journal: their results are kept
 // metg              the length of a task at which the efficiency is a half; metg_c1: chunksize 1
 // payload_1MB       500 tasks, 1 MB there and back; payload_1MB_reuse: few inputs, and the results' memory used again
 // shared_add        fetch_add on one Value by all executors; shared_lock: lock and unlock of one Lock,
@@ -33,10 +34,10 @@ namespace {
 using namespace rankpool::bench;  // NOLINT(google-build-using-namespace)
 
 const std::set<std::string> known{
-    "map_tiny",          "map_tiny_fn", "map_tiny_lambda", "map_unchunked",     "apply_latency", "map_100us",
-    "map_100us_c1",      "metg",        "map_irregular",   "map_irregular_c1",  "metg_c1",       "payload_1MB",
-    "payload_1MB_reuse", "shared_add",  "shared_lock",     "shared_lock_alone", "shared_queue",  "startup",
-    "startup_first",     "idle_cpu",    "terminate",       "startup_cmd"};
+    "map_tiny",     "map_tiny_fn", "map_tiny_lambda",   "map_unchunked", "apply_latency", "map_100us",
+    "map_100us_c1", "map_1ms",     "map_1ms_journal",   "metg",          "map_irregular", "map_irregular_c1",
+    "metg_c1",      "payload_1MB", "payload_1MB_reuse", "shared_add",    "shared_lock",   "shared_lock_alone",
+    "shared_queue", "startup",     "startup_first",     "idle_cpu",      "terminate",     "startup_cmd"};
 
 /// @returns false where the command line is wrong.
 bool read(int argc, char** argv, Request& request) {
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   if (!read(argc, argv, request)) return 64;
   const bool launched = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr;
   if (!launched) status |= measure_lives(request);
+  status |= measure_journal(request);
   status |= measure_starts(request, argc, argv);
   status |= measure_terminate(request, argc, argv);
   if (!wants_any(request,

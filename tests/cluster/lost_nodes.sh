@@ -16,7 +16,7 @@ ln "$SWEEP" app 2>/dev/null || cp "$SWEEP" app
 is_over() { has_state 'COMPLETING|COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'; }
 expect_end() { within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"; }
 expect_told() {
-  expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
+  expect_text '^rankpool: rank [12] on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
 }
 
 for launcher in srun mpirun; do
@@ -29,8 +29,10 @@ for launcher in srun mpirun; do
   expect_status 0
   [ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
 
-  testing "a link that is down for good, $launcher"
-  sweep 12000 "$RUN" --launcher "$launcher"
+  ranks=1
+  [ "$launcher" = srun ] || ranks=2
+  testing "a link that is down for good, $launcher, ranks per node: $ranks"
+  sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node "$ranks"
   cluster link n2 down
   expect_end
   cluster link n2 up
@@ -56,6 +58,20 @@ for entry in '75 rankpool-run --launcher srun' '75 rankpool-run --launcher mpiru
     *--launcher\ srun) expect_told ;;
     *--launcher\ mpirun) expect_text '^rankpool: (rank 1 on n2 is lost: |the job is going to be ended: SIGTERM .* has come)' ;;
   esac
+  expect_nobody n1 n2 n3
+done
+
+# The node's other rank can't go on with its work, as on a single node: Open MPI doesn't, between nodes.
+for launcher in srun mpirun; do
+  testing "one of a node's two ranks is killed, $launcher"
+  sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node 2
+  last=$(on n2 ps -C app -o pid=,ppid= | awk '{ parent[$1] = $2 }
+    END { for (pid in parent) if (!(parent[pid] in parent) && pid + 0 > last) last = pid + 0; print last }')
+  on n2 kill -KILL "$last"
+  expect_end
+  end_of_job
+  expect_status 75
+  expect_text "^rankpool: (rank [34] on n2 \\(pid $last\\) was killed, and its executors with it; going on|the job is going to be ended: SIGTERM )"
   expect_nobody n1 n2 n3
 done
 

@@ -32,6 +32,7 @@ using namespace rankpool;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
 
 const boost::mpi::communicator& world() { return transport::MpiSession::start().world(); }
+boost::mpi::communicator own_communicator() { return {world(), boost::mpi::comm_duplicate}; }
 
 /// A process whose death the engine takes for that of a leader.
 class StandIn {
@@ -99,7 +100,7 @@ class Leader {
   static constexpr int farewell = 77;  ///< tag
 
  private:
-  transport::Transport transport_{world()};
+  transport::Transport transport_{own_communicator()};
   transport::Outbox outbox_{transport_};
   Answer answer_;
 };
@@ -189,7 +190,7 @@ struct Cluster {
     testing::internal::CaptureStderr();
     {
       Pool pool(master::Engine::make(options, std::make_unique<LocalHost>(local), local_executors,
-                                     std::make_unique<transport::Transport>(world()), nodes));
+                                     std::make_unique<transport::Transport>(own_communicator()), nodes));
       use(Master{pool, leaders});
     }
     for (int leader = 1; leader <= 2; ++leader) world().send(leader, Leader::farewell);

@@ -27,6 +27,7 @@ using Buffer = std::vector<std::byte>;
 using Clock = std::chrono::steady_clock;
 
 const boost::mpi::communicator& world() { return MpiSession::start().world(); }
+boost::mpi::communicator own_communicator() { return {world(), boost::mpi::comm_duplicate}; }
 
 Buffer pattern(std::size_t size, unsigned seed) {
   Buffer bytes(size);
@@ -49,7 +50,7 @@ bool poll_until(Transport& transport, const Transport::Receiver& receive, const 
 using Sizes = std::vector<std::size_t>;
 
 void all_to_all(const Sizes& sizes, TransportLimits limits = {}) {
-  Transport transport(world(), limits);
+  Transport transport(own_communicator(), limits);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     for (int peer = 0; peer < transport.size(); ++peer) {
       transport.send(peer,
@@ -105,7 +106,7 @@ void all_to_all_with_cargo(const Sizes& sizes, TransportLimits limits, const Tra
   std::vector<Buffer> lent;
   for (std::size_t i = 0; i < sizes.size(); ++i) lent.push_back(pattern(sizes[i], static_cast<unsigned>(i)));
   std::vector<Cargo> kept;
-  Transport transport(world(), limits);
+  Transport transport(own_communicator(), limits);
   transport.set_dock(dock);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     for (int peer = 0; peer < transport.size(); ++peer) {
@@ -157,7 +158,7 @@ TEST(Transport, cargo_and_its_message_travel_in_parts) {
 TEST(Transport, cargo_for_which_the_dock_has_no_memory_arrives_all_the_same) {
   int asked = 0;
   CargoLog log;
-  Transport transport(world());
+  Transport transport(own_communicator());
   transport.set_dock([&asked](std::size_t) {
     ++asked;
     return nullptr;
@@ -175,13 +176,13 @@ TEST(Transport, cargo_for_which_the_dock_has_no_memory_arrives_all_the_same) {
 }
 
 TEST(Transport, an_unknown_peer_is_refused) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   EXPECT_THROW(transport.send(transport.size(), Buffer{}), std::invalid_argument);
   EXPECT_THROW(transport.send(-1, Buffer{}), std::invalid_argument);
 }
 
 TEST(Transport, a_receiver_may_send) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   const int next = (transport.rank() + 1) % transport.size();
   constexpr std::size_t laps = 100;
   const std::size_t hops = laps * static_cast<std::size_t>(transport.size());
@@ -197,7 +198,7 @@ TEST(Transport, a_receiver_may_send) {
 }
 
 TEST(Transport, flush_waits_for_a_slow_receiver_or_gives_up) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   bool arrived = false;
   const auto receive = [&](int, std::span<const std::byte> message, const Cargo&) {
     arrived = message.size() == 20'000'000;
@@ -220,7 +221,7 @@ TEST(Transport, flush_waits_for_a_slow_receiver_or_gives_up) {
 TEST(Transport, a_peer_given_up_is_sent_no_more_and_not_waited_for) {
   constexpr std::size_t rendezvous = std::size_t{4} << 20;
   // Never ends: what is on its way would turn up in the next communicator with this one's number.
-  auto& transport = *new Transport(world());  // NOLINT(cppcoreguidelines-owning-memory)
+  auto& transport = *new Transport(own_communicator());  // NOLINT(cppcoreguidelines-owning-memory)
   if (transport.rank() == 0) {
     for (int peer = 1; peer < transport.size(); ++peer) {
       for (unsigned i = 0; i < 40; ++i) transport.send(peer, pattern(rendezvous, i));
@@ -243,7 +244,8 @@ TEST(Transport, a_peer_given_up_is_sent_no_more_and_not_waited_for) {
 
 // A peer that was taken for dead speaks all the same, also in the middle of a message.
 TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
-  auto& transport = *new Transport(world(), {.part_bytes = 1000});  // NOLINT(cppcoreguidelines-owning-memory)
+  auto& transport =
+      *new Transport(own_communicator(), {.part_bytes = 1000});  // NOLINT(cppcoreguidelines-owning-memory)
   constexpr int speaker = 1;
   if (transport.rank() == speaker) {
     transport.send(0, pattern(5, 0));
@@ -281,7 +283,7 @@ TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
 }
 
 TEST(Transport, traffic_of_the_program_is_undisturbed) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   const int peer = transport.rank() ^ 1;
   if (peer < transport.size()) {
     int theirs = -1;
@@ -297,7 +299,7 @@ TEST(Transport, traffic_of_the_program_is_undisturbed) {
 }
 
 TEST(Outbox, wire_messages_arrive_in_order_however_they_are_batched) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   Outbox outbox(transport);
   constexpr std::uint64_t messages = 5000;
   const Buffer large = pattern(Outbox::alone_bytes + 1, 9);
@@ -392,7 +394,7 @@ TEST(Collectives, the_sleeping_barrier_waits_for_all_and_sleeps) {
 }
 
 TEST(Transport, waiting_with_backoff_leaves_the_cpu_alone) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   Backoff backoff;
   const auto start = Clock::now();
   const double cpu = cpu_seconds();
@@ -407,7 +409,7 @@ TEST(Transport, waiting_with_backoff_leaves_the_cpu_alone) {
 }
 
 TEST(Transport, latency) {
-  Transport transport(world());
+  Transport transport(own_communicator());
   constexpr int rounds = 2000;
   int received = 0;
   const auto receive = [&](int source, std::span<const std::byte> message, const Cargo&) {

@@ -29,6 +29,7 @@ constexpr int master = 0;
 constexpr int leader = 1;
 
 const boost::mpi::communicator& world() { return transport::MpiSession::start().world(); }
+boost::mpi::communicator own_communicator() { return {world(), boost::mpi::comm_duplicate}; }
 
 /// Runs each lot in one go when it is polled, by echoing its inputs as results.
 class EchoHost final : public host::Host {
@@ -215,7 +216,7 @@ class Conversation {
   Heard heard;
 
  private:
-  transport::Transport transport_{world()};
+  transport::Transport transport_{own_communicator()};
   transport::Outbox outbox_{transport_};
 };
 
