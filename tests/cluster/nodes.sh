@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Tasks go to all nodes of a job, evenly, and as many as a node's CPUs are worth.
+#
+#   FOUR_CPUS=<cluster_four_cpus> ... bash nodes.sh
 # shellcheck source-path=SCRIPTDIR source=slurm.sh
 . "$(dirname "$0")/slurm.sh"
 
+: "${FOUR_CPUS:?}"
 testing '50,000 tasks on 16 nodes'
 begin_cluster 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2
 batch --nodes=16 --ntasks-per-node=1 --cpus-per-task=2 -- "$RUN" "$SPREAD" 50000 2000
@@ -17,14 +20,21 @@ cluster down
 
 testing 'nodes with 4, 4, 4 and 1 CPUs'
 begin_cluster 4 4 4 1
-# A pretended node has this machine's CPUs; the job's count is what tells them apart. The master has one of the first.
-cpus=$(nproc)
-[ "$cpus" -le 4 ] || cpus=4
-executors=$((3 * cpus))
-batch --nodes=4 --ntasks-per-node=1 --exclusive -- "$RUN" "$SPREAD" 20000 2000
+# A pretended node has this machine's CPUs, hence the library. The master has one of the first node's.
+batch --nodes=4 --ntasks-per-node=1 --exclusive -- "$RUN" env LD_PRELOAD="$FOUR_CPUS" "$SPREAD" 20000 2000
 expect_status 0
-expect_text "^20000 results, 0 wrong, $executors executors"
+expect_text '^20000 results, 0 wrong, 12 executors'
 cat "$out"
-awk -v fair="$((20000 / executors))" '$1 == "n4" { ++found; if ($2 < 0.5 * fair || $2 > 1.8 * fair) bad = 1 }
+awk -v fair="$((20000 / 12))" '$1 == "n4" { ++found; if ($2 < 0.5 * fair || $2 > 1.8 * fair) bad = 1 }
      END { exit bad || found != 1 }' "$out" || complain 'n4 has not the share of its one executor'
+
+testing 'the same, and n3 is slow'
+SLOW_HOST=n3 batch --nodes=4 --ntasks-per-node=1 --exclusive -- "$RUN" env LD_PRELOAD="$FOUR_CPUS" "$SPREAD" 20000 2000
+expect_status 0
+expect_text '^20000 results, 0 wrong, 12 executors'
+cat "$out"
+# Dealt out evenly, n3 would have twice as many, and the map would take 10 s.
+awk '$1 == "n2" { quick = $2 } $1 == "n3" { slow = $2 } /^the map took/ { ms = $4 }
+     END { exit slow < 2000 || slow > 4000 || quick < 2 * slow || ms > 7500 }' "$out" ||
+  complain 'the slow node has not the share that its speed is worth, or holds up the map'
 finish
