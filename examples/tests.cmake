@@ -29,7 +29,7 @@ function(rankpool_add_example_test name)
     endif()
     set(launcher ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none ${MPIEXEC_NUMPROC_FLAG} ${test_RANKS})
   endif()
-  rankpool_add_test(example.${name} LABEL ${test_LABEL} TIMEOUT ${test_TIMEOUT} PROCESSORS 2
+  rankpool_add_test(example.${name} LABEL ${test_LABEL} TIMEOUT ${test_TIMEOUT} LOAD full
                     COMMAND ${checks}/check_output.sh ${test_STATUS} ${test_EXPECT} -- ${launcher}
                             $<TARGET_FILE:example_${test_EXAMPLE}> ${test_ARGS})
   if(test_MPIRUN)
@@ -127,7 +127,7 @@ rankpool_add_example_test(chunk_sizes EXAMPLE chunk_sizes MPIRUN
 # The porting guide's promise: few lines change, the numbers don't.
 rankpool_add_example_test(port_a_loop.mpirun EXAMPLE port_a_loop_after RANKS 3 TIMEOUT 120
                           EXPECT "^all within 1 % of the exact energy$")
-rankpool_add_test(example.port_a_loop.same_numbers TIMEOUT 120 PROCESSORS 2
+rankpool_add_test(example.port_a_loop.same_numbers TIMEOUT 120 LOAD full
                   COMMAND ${checks}/same_output.sh $<TARGET_FILE:example_port_a_loop_before>
                           $<TARGET_FILE:example_port_a_loop_after>)
 rankpool_add_test(example.port_a_loop.few_lines_change

@@ -34,10 +34,12 @@ fail() {
 }
 
 check() {  # <what> <command>...
-  local what=$1
+  local what=$1 begun=$SECONDS
   shift
   printf '\n== %s\n' "$what"
-  if "$@"; then passed=$((passed + 1)); else fail "$what"; return 1; fi
+  if ! "$@"; then fail "$what"; return 1; fi
+  passed=$((passed + 1))
+  echo "$what: $((SECONDS - begun)) s"
 }
 
 check_format() {

@@ -17,28 +17,36 @@ set(RANKPOOL_TEST_ENVIRONMENT
   UBSAN_OPTIONS=print_stacktrace=1
   TSAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:die_after_fork=0)
 
-# rankpool_add_test(<name> [LABEL ci|long] [TIMEOUT <seconds>] [PROCESSORS <n>] [RUN_SERIAL] [ENVIRONMENT <VAR=value>...]
+# rankpool_add_test(<name> [LABEL ci|long] [TIMEOUT <seconds>] [LOAD light|waits|full|alone] [ENVIRONMENT <VAR=value>...]
 #                   COMMAND <command>...)
 # One entry in ctest. Exit status 77 means skipped; the output says why on a line "skipped: <reason>".
-# The presets run tests on two processors. What waits most of its time says PROCESSORS 1: two of these run at once, the
-# longest first.
+# The presets run tests on two processors. `light`, the default, needs one of them, as does what `waits` most of its time:
+# of that, the longest come first. `full` takes all. `alone` does, too, and minds what else happens on the machine.
 function(rankpool_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "RUN_SERIAL" "LABEL;TIMEOUT;PROCESSORS" "ENVIRONMENT;COMMAND")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;TIMEOUT;LOAD" "ENVIRONMENT;COMMAND")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "${name}: not understood: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
   set(label ci)
   set(limit 60)
   set(processors 1)
+  set(serial OFF)
+  set(cost 0)
   if(DEFINED arg_LABEL)
     set(label ${arg_LABEL})
   endif()
   if(DEFINED arg_TIMEOUT)
     set(limit ${arg_TIMEOUT})
   endif()
-  set(cost 0)
-  if(DEFINED arg_PROCESSORS)
-    set(processors ${arg_PROCESSORS})
-    if(processors EQUAL 1)
-      set(cost ${limit})
-    endif()
+  if(arg_LOAD STREQUAL "waits")
+    set(cost ${limit})
+  elseif(arg_LOAD STREQUAL "full")
+    set(processors 2)
+  elseif(arg_LOAD STREQUAL "alone")
+    set(processors 2)
+    set(serial ON)
+  elseif(DEFINED arg_LOAD AND NOT arg_LOAD STREQUAL "light")
+    message(FATAL_ERROR "${name}: there is no load '${arg_LOAD}'")
   endif()
   math(EXPR hard_limit "${limit} + 20")
   add_test(NAME ${name} COMMAND ${RANKPOOL_TIMEOUT} --kill-after=10 ${limit} ${arg_COMMAND})
@@ -47,7 +55,7 @@ function(rankpool_add_test name)
     TIMEOUT ${hard_limit}
     PROCESSORS ${processors}
     COST ${cost}
-    RUN_SERIAL ${arg_RUN_SERIAL}
+    RUN_SERIAL ${serial}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "${RANKPOOL_TEST_ENVIRONMENT};${arg_ENVIRONMENT}")
 endfunction()
@@ -95,44 +103,40 @@ function(rankpool_add_unit_test name)
   rankpool_add_test(unit.${name} LABEL ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} COMMAND $<TARGET_FILE:${name}>)
 endfunction()
 
-# rankpool_add_pool_run(<name> <program> [RANKS <n>] [NODES <n>] [LABEL …] [TIMEOUT …] [PROCESSORS …] [RUN_SERIAL]
+# rankpool_add_pool_run(<name> <program> [RANKS <n>] [NODES <n>] [LABEL …] [TIMEOUT …] [LOAD …]
 #                       [ENVIRONMENT …] [ARGUMENTS …])
 # One run of a built program: as `./program`, or with RANKS under mpirun, or with NODES besides on that many pretended
 # nodes.
 function(rankpool_add_pool_run name program)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "RUN_SERIAL" "RANKS;NODES;LABEL;TIMEOUT;PROCESSORS" "ENVIRONMENT;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "RANKS;NODES;LABEL;TIMEOUT;LOAD" "ENVIRONMENT;ARGUMENTS")
   set(launcher)
   set(environment ${arg_ENVIRONMENT})
-  set(serial)
   if(DEFINED arg_RANKS)
     set(launcher ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none ${MPIEXEC_NUMPROC_FLAG} ${arg_RANKS})
   endif()
   if(DEFINED arg_NODES)
     list(APPEND environment RANKPOOL_TEST_NODES=${arg_NODES})
   endif()
-  if(arg_RUN_SERIAL)
-    set(serial RUN_SERIAL)
-  endif()
-  if(NOT DEFINED arg_PROCESSORS)
-    set(arg_PROCESSORS 2)  # a pool takes every core; two pools at once would only measure each other
+  if(NOT DEFINED arg_LOAD)
+    set(arg_LOAD full)  # a pool takes every core; two pools at once would only measure each other
   endif()
   if(NOT DEFINED arg_TIMEOUT)
     set(arg_TIMEOUT 90)
   endif()
-  rankpool_add_test(${name} ${serial}
-    LABEL ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS} ENVIRONMENT ${environment}
+  rankpool_add_test(${name}
+    LABEL ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} LOAD ${arg_LOAD} ENVIRONMENT ${environment}
     COMMAND ${launcher} $<TARGET_FILE:${program}> ${arg_ARGUMENTS})
 endfunction()
 
 # rankpool_add_pool_test(<name> <source>... [MPI] [INTERNALS] [ALONE_ONLY|LAUNCHED_ONLY] [RANKS <n>...]
-#                        [LABEL …] [TIMEOUT …] [PROCESSORS …] [RUN_SERIAL] [ENVIRONMENT …])
+#                        [LABEL …] [TIMEOUT …] [LOAD …] [ENVIRONMENT …])
 # A program with a pool of its own and its own main(), run once as ./name and under mpirun with 1, 2, 3 and 5 ranks (or
 # RANKS), on real nodes, on two pretended ones and with every rank on a node of its own: each run goes through all the
 # program's cases. It is compiled as users compile, without MPI's headers, unless MPI says that it makes MPI calls, and
 # without the library's own headers, unless INTERNALS says that it looks at them.
 function(rankpool_add_pool_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg
-    "MPI;INTERNALS;ALONE_ONLY;LAUNCHED_ONLY;RUN_SERIAL" "LABEL;TIMEOUT;PROCESSORS" "RANKS;ENVIRONMENT")
+    "MPI;INTERNALS;ALONE_ONLY;LAUNCHED_ONLY" "LABEL;TIMEOUT;LOAD" "RANKS;ENVIRONMENT")
   if(arg_LAUNCHED_ONLY AND RANKPOOL_TEST_PROGRAMS_ONLY)
     return()
   endif()
@@ -144,10 +148,7 @@ function(rankpool_add_pool_test name)
     rankpool_show_internals(${name})
   endif()
 
-  set(options LABEL ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS} ENVIRONMENT ${arg_ENVIRONMENT})
-  if(arg_RUN_SERIAL)
-    list(PREPEND options RUN_SERIAL)
-  endif()
+  set(options LABEL ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} LOAD ${arg_LOAD} ENVIRONMENT ${arg_ENVIRONMENT})
   if(NOT arg_LAUNCHED_ONLY)
     rankpool_add_pool_run(pool.${name}.alone ${name} ${options})
   endif()
