@@ -2,9 +2,7 @@
 /// Futures: the results of calls that nobody waits for, Python's `AsyncResult` and `concurrent.futures.Future`.
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -214,9 +212,7 @@ class Future {
 
   void require_within(Seconds timeout) const {
     if (state().await(detail::deadline_after(timeout))) return;
-    std::array<char, 80> text;
-    std::snprintf(text.data(), text.size(), "the future was not ready within %g s", timeout.count());
-    throw TimeoutError(text.data());
+    detail::throw_late("the future was not ready", timeout);
   }
 
   Reference look() const {

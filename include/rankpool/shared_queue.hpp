@@ -46,7 +46,7 @@ class Queue {
   void put(const T& item, Seconds timeout) const {
     if (bring(detail::SharedVerb::put, item, detail::deadline_after(timeout), "Queue::put") ==
         detail::SharedAnswer::late) {
-      throw TimeoutError("Queue::put(): the queue stayed full");
+      detail::throw_late("Queue::put(): the queue stayed full", timeout);
     }
   }
 
@@ -64,7 +64,7 @@ class Queue {
   /// @throws TimeoutError.
   [[nodiscard]] std::optional<T> get(Seconds timeout) const {
     const detail::SharedReply reply = ask(detail::SharedVerb::get, {}, detail::deadline_after(timeout), "Queue::get");
-    if (reply.answer == detail::SharedAnswer::late) throw TimeoutError("Queue::get(): no item came");
+    if (reply.answer == detail::SharedAnswer::late) detail::throw_late("Queue::get(): no item came", timeout);
     return item_of(reply);
   }
 

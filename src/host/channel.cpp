@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "host/record.hpp"
+#include "support/text.hpp"
 
 namespace rankpool::host {
 namespace {
@@ -47,11 +48,13 @@ std::size_t default_reservation() {
   return 2 * pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
+std::size_t outboxes_of_spares(std::uint32_t executors) { return (slots_for(executors) - executors) * outbox_bytes; }
+
 // What the user reserves is without the outboxes of spare executors, which mostly have no memory.
 std::size_t reservation(const Channel::Config& config) {
   if (config.reservation == 0) return default_reservation();
   const auto base = static_cast<std::uint32_t>(config.slot_ranks.size());
-  return config.reservation + (slots_for(base) - base) * outbox_bytes;
+  return config.reservation + outboxes_of_spares(base);
 }
 
 }  // namespace
@@ -71,8 +74,10 @@ Channel::Channel(const Config& config) : memory_(SharedMemory::create(reservatio
     throw std::invalid_argument("rankpool: a node can have " + std::to_string(max_executors) +
                                 " executors at most; lower RANKPOOL_PROCESSES or PoolOptions::processes");
   }
-  if (end_of_outboxes(slots) + page > memory_.size()) {
-    throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + std::to_string(base) + " executors");
+  if (const std::size_t least = end_of_outboxes(slots) + page; least > memory_.size()) {
+    throw std::runtime_error("rankpool: RANKPOOL_CHANNEL_MB is too small for " + support::in_words(base, "executor") +
+                             ": " + support::megabytes(least - outboxes_of_spares(base)) +
+                             " is the least, and inputs and results need room, too");
   }
   memory_.commit(0, outboxes_offset(slots) + base * outbox_bytes);
   header_ = new (memory_.base()) ChannelHeader;

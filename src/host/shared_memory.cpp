@@ -10,16 +10,13 @@
 #include <system_error>
 #include <utility>
 
+#include "support/text.hpp"
+
 namespace rankpool::host {
 namespace {
 
 [[noreturn]] void fail(int error, const std::string& what) {
   throw std::system_error(error, std::generic_category(), "rankpool: " + what);
-}
-
-std::string megabytes(std::size_t bytes) {
-  constexpr std::size_t megabyte = std::size_t{1} << 20U;
-  return std::to_string((bytes + megabyte - 1) / megabyte) + " MB";
 }
 
 // A file-size limit sends SIGXFSZ, whose default is a core dump; ignored for the moment, the call just fails.
@@ -41,7 +38,7 @@ SharedMemory SharedMemory::create(std::size_t reservation) {
   if (!file) fail(errno, "can't create the channel's shared memory (memfd_create)");
   const IgnoreFileSizeSignal guard;
   if (ftruncate(file.get(), static_cast<off_t>(reservation)) != 0) {
-    fail(errno, "can't size the channel's shared memory to " + megabytes(reservation) +
+    fail(errno, "can't size the channel's shared memory to " + support::megabytes(reservation) +
                     "; is a file-size limit set (ulimit -f)?");
   }
   return {std::move(file), reservation};
@@ -68,7 +65,7 @@ SharedMemory SharedMemory::attach(int pid, int fd) {
 SharedMemory::SharedMemory(support::UniqueFd file, std::size_t size) : file_(std::move(file)), size_(size) {
   void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_.get(), 0);
   if (base == MAP_FAILED) {
-    fail(errno, "can't reserve " + megabytes(size) +
+    fail(errno, "can't reserve " + support::megabytes(size) +
                     " of address space for the channel; is a limit set (ulimit -v)? RANKPOOL_CHANNEL_MB sets its size");
   }
   mapping_.reset(static_cast<std::byte*>(base), [size](std::byte* mapped) { munmap(mapped, size); });
@@ -83,7 +80,7 @@ void SharedMemory::commit(std::size_t offset, std::size_t bytes) {
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
     fail(errno == ENOSPC ? ENOMEM : errno,
-         "no memory for " + megabytes(bytes) +
+         "no memory for " + support::megabytes(bytes) +
              " more of the channel; send less at a time, or raise the job's memory limit");
   }
 }

@@ -15,6 +15,7 @@
 #include "shared/queue.hpp"
 #include "shared/semaphore.hpp"
 #include "shared/signals.hpp"
+#include "support/text.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -199,8 +200,7 @@ bool SharedObjects::has_ended(Operation& operation, Operation::Next next) {
 std::vector<std::byte> SharedObjects::take_why(ParticipantId id) {
   const std::string why = std::exchange(why_in_vain_[id], {});
   why_in_vain_.erase(id);
-  const auto bytes = std::as_bytes(std::span(why));
-  return {bytes.begin(), bytes.end()};
+  return support::bytes_of(why);
 }
 
 std::vector<DeadlockWatch::Wait> SharedObjects::waits() {

@@ -1,12 +1,12 @@
 // What executors of other nodes ask for: each question is an operation that goes on here until it is answered.
 #include <cstddef>
 #include <new>
-#include <span>
 #include <string_view>
 #include <utility>
 
 #include "master/shared_objects.hpp"
 #include "shared/message.hpp"
+#include "support/text.hpp"
 
 namespace rankpool::master {
 namespace {
@@ -17,10 +17,7 @@ using detail::SharedRequest;
 using detail::SharedVerb;
 using shared::Operation;
 
-SharedReply failure(std::string_view why) {
-  const auto text = std::as_bytes(std::span(why));
-  return {.answer = SharedAnswer::failed, .bytes = {text.begin(), text.end()}};
-}
+SharedReply failure(std::string_view why) { return {.answer = SharedAnswer::failed, .bytes = support::bytes_of(why)}; }
 
 }  // namespace
 

@@ -71,6 +71,10 @@ auto with_access(std::uint64_t pool, std::string_view what, const Work& work) {
   return work(*access);
 }
 
+std::string text_of(const SharedReply& reply) {
+  return {reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()};
+}
+
 [[noreturn]] void throw_answer(const SharedReply& reply, std::string_view what) {
   switch (reply.answer) {
     case SharedAnswer::not_mine:
@@ -82,14 +86,13 @@ auto with_access(std::uint64_t pool, std::string_view what, const Work& work) {
     case SharedAnswer::too_many:
       throw std::overflow_error(prefix(what) + "more permits than can be counted");
     case SharedAnswer::out_of_range:
-      throw std::out_of_range(prefix(what) + "beyond the end of the array");
+      throw std::out_of_range(prefix(what) + text_of(reply));
     case SharedAnswer::in_vain:
-      throw Deadlock(prefix(what) + std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
+      throw Deadlock(prefix(what) + text_of(reply));
     case SharedAnswer::gone:
       throw std::logic_error(prefix(what) + "the object is gone: destroy() was called on it");
     case SharedAnswer::failed:
-      throw std::runtime_error(prefix(what) +
-                               std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
+      throw std::runtime_error(prefix(what) + text_of(reply));
     case SharedAnswer::wrong_kind:
       throw std::logic_error(prefix(what) + "this object does not do that");
     default:

@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <cstring>
+#include <string>
 #include <type_traits>
+
+#include "support/text.hpp"
 
 namespace rankpool::shared {
 namespace {
@@ -129,6 +132,14 @@ bool Cells::is_sound() const {
   return are_words() ? place_.data % size == 0 : space_.contains(place_.beside, size);
 }
 
+SharedReply Cells::out_of_range(std::uint64_t first, std::uint64_t count) const {
+  const std::string there =
+      count == 1 ? "there is no element " + std::to_string(first)
+                 : "there are no " + std::to_string(count) + " elements from element " + std::to_string(first) + " on";
+  const std::string why = there + " in an array of " + std::to_string(place_.count);
+  return {.answer = SharedAnswer::out_of_range, .bytes = support::bytes_of(why)};
+}
+
 SharedReply Cells::perform(const SharedRequest& request, ParticipantId me) {
   if (!is_sound()) return {.answer = SharedAnswer::damaged};
   const std::uint64_t size = place_.element_bytes;
@@ -146,7 +157,7 @@ SharedReply Cells::perform(const SharedRequest& request, ParticipantId me) {
     return {.answer = SharedAnswer::wrong_kind};
   }
   if (request.payload.size() != payload) return {.answer = SharedAnswer::wrong_kind};
-  if (!has(request.words[0], count)) return {.answer = SharedAnswer::out_of_range};
+  if (!has(request.words[0], count)) return out_of_range(request.words[0], count);
   return are_words() ? perform_on_words(request) : perform_in_section(request, me);
 }
 

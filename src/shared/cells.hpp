@@ -39,6 +39,7 @@ class Cells {
   [[nodiscard]] bool has(std::uint64_t first, std::uint64_t count) const {
     return first <= place_.count && count <= place_.count - first;
   }
+  [[nodiscard]] detail::SharedReply out_of_range(std::uint64_t first, std::uint64_t count) const;
   [[nodiscard]] std::byte* cell(std::uint64_t i) const {
     return space_.bytes_at(place_.data + i * place_.element_bytes);
   }

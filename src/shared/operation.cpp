@@ -1,12 +1,11 @@
 #include "shared/operation.hpp"
 
-#include <span>
-
 #include "shared/cells.hpp"
 #include "shared/lock.hpp"
 #include "shared/queue.hpp"
 #include "shared/semaphore.hpp"
 #include "shared/signals.hpp"
+#include "support/text.hpp"
 
 namespace rankpool::shared {
 
@@ -91,8 +90,7 @@ Operation::Next Operation::try_again() { return request_.verb == Verb::get ? get
 Operation::Next Operation::go_without_room(std::string_view why) {
   if (stage_ == Stage::waits) QueueSection(space_, *object_, me_).give_up();
   if (object_->id.load(std::memory_order_acquire) == 0) return answer(Answer::gone);
-  const auto text = std::as_bytes(std::span(why));
-  reply_.bytes.assign(text.begin(), text.end());
+  reply_.bytes = support::bytes_of(why);
   return answer(Answer::failed);
 }
 

@@ -1,9 +1,13 @@
 #include <rankpool/errors.hpp>
 
+#include <array>
 #include <cstddef>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <rankpool/detail/deadline.hpp>
 
 #include "task/backtrace.hpp"
 #include "task/exception_text.hpp"
@@ -60,6 +64,12 @@ std::string detail::text_of(const std::exception_ptr& error) {
   } catch (...) {
     return task::handled_text();
   }
+}
+
+void detail::throw_late(std::string_view what, Seconds time) {
+  std::array<char, 32> seconds;
+  std::snprintf(seconds.data(), seconds.size(), "%g", time.count());
+  throw TimeoutError(std::string(what) + " within " + seconds.data() + " s");
 }
 
 }  // namespace rankpool

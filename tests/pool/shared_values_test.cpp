@@ -243,8 +243,17 @@ TEST(SharedArray, of_structs_changes_element_by_element) {
 
 TEST(SharedArray, refuses_what_is_beyond_its_end) {
   const Array<int> array = pool().array<int>(10);
-  EXPECT_THROW((void)array.get(10), std::out_of_range);
-  EXPECT_THROW((void)array.get(8, 3), std::out_of_range);
+  const auto text_of = [](const auto& use) -> std::string {
+    try {
+      use();
+    } catch (const std::out_of_range& error) {
+      return error.what();
+    }
+    return "no std::out_of_range";
+  };
+  EXPECT_EQ(text_of([&] { (void)array.get(10); }), "rankpool: Array::get(): there is no element 10 in an array of 10");
+  EXPECT_EQ(text_of([&] { (void)array.get(8, 3); }),
+            "rankpool: Array::get(): there are no 3 elements from element 8 on in an array of 10");
   EXPECT_THROW(array.put(9, std::vector{1, 2}), std::out_of_range);
   EXPECT_THROW(pool().apply([array] { array.set(10, 1); }), std::out_of_range);
   EXPECT_THROW(pool().apply([array] { return array.get(~std::uint64_t{0}, 2); }), std::out_of_range);

@@ -5,6 +5,9 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <regex>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -35,6 +38,23 @@ TEST(Arena, has_no_room_for_absurd_sizes) {
 
 Channel::Config small_channel() {
   return {.slot_ranks = {0}, .slot_members = {0}, .settings = {}, .reservation = std::size_t{16} << 20U};
+}
+
+TEST(Channel, that_is_too_small_says_what_would_do) {
+  Channel::Config config = small_channel();
+  config.reservation = 4096;
+  std::string text;
+  try {
+    const Channel channel(config);
+  } catch (const std::runtime_error& error) {
+    text = error.what();
+  }
+  std::smatch found;
+  ASSERT_TRUE(
+      std::regex_search(text, found, std::regex("RANKPOOL_CHANNEL_MB is too small for 1 executor: ([0-9]+) MB")))
+      << text;
+  config.reservation = std::stoul(found[1]) << 20U;
+  EXPECT_NO_THROW(const Channel channel(config));
 }
 
 TEST(Arena, gives_the_page_freed_last_first) {

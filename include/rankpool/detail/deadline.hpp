@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <string_view>
 
 #include <rankpool/detail/call_spec.hpp>
+#include <rankpool/export.hpp>
 #include <rankpool/options.hpp>
 
 namespace rankpool::detail {
@@ -22,5 +24,8 @@ inline Deadline deadline_after(Seconds time) {
   if (time > Seconds(1e9)) return std::nullopt;
   return Clock::now() + std::chrono::ceil<Clock::duration>(std::max(time, Seconds::zero()));
 }
+
+/// @throws TimeoutError: what was waited for, such as "no item came", within that time.
+[[noreturn]] RANKPOOL_API void throw_late(std::string_view what, Seconds time);
 
 }  // namespace rankpool::detail

@@ -81,8 +81,8 @@ enum class SharedAnswer : std::uint32_t {
   not_mine,      ///< the lock is not held by who asked
   mine_already,  ///< and is not recursive
   too_many,      ///< more permits than can be counted
-  out_of_range,
-  wrong_kind,  ///< such an object does not do that
+  out_of_range,  ///< the payload says what is not there
+  wrong_kind,    ///< such an object does not do that
   gone,
   in_vain,  ///< the payload says who holds what
   damaged,  ///< a task has written over it

@@ -7,11 +7,9 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -144,7 +142,7 @@ class StreamReader {
       has_drawn = draw_until_news(*deadline);
       if (has_drawn) continue;
       const Clock::time_point begun = Clock::now();
-      if (!await_news(*deadline)) throw_late(*timeout);
+      if (!await_news(*deadline)) throw_late("the next result did not come", *timeout);
       ahead_.waited(Clock::now() - begun);
     }
     return false;
@@ -175,12 +173,6 @@ class StreamReader {
 
   [[nodiscard]] Condition news() const {
     return [call = call_.get()] { return call->has_news(); };
-  }
-
-  [[noreturn]] static void throw_late(Seconds timeout) {
-    std::array<char, 80> text;
-    std::snprintf(text.data(), text.size(), "the next result did not come within %g s", timeout.count());
-    throw TimeoutError(text.data());
   }
 
   void end() {
