@@ -9,18 +9,21 @@ if(NOT MPIEXEC_EXECUTABLE AND NOT RANKPOOL_TEST_PROGRAMS_ONLY)
 endif()
 
 # rankpool_add_example_test(<name> EXAMPLE <example> [ARGS <argument>...] [EXPECT <regex>...] [STATUS <status>|error]
-#                           [RANKS <number>] [MPIRUN] [LABEL ci|long] [TIMEOUT <seconds>])
+#                           [RANKS <number>] [MPIRUN] [LABEL ci|long] [TIMEOUT <seconds>] [LOAD <load>])
 #
 # Registers the test example.<name>: the program example_<example> ends with the status (default 0), and every regex
 # (grep -E; '!' in front: none) matches a line of its output. With RANKS it runs under mpirun; with MPIRUN a second test,
 # example.<name>.mpirun, does so with 3. No regex may contain a semicolon.
 function(rankpool_add_example_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "MPIRUN" "EXAMPLE;STATUS;RANKS;LABEL;TIMEOUT" "ARGS;EXPECT")
+  cmake_parse_arguments(PARSE_ARGV 1 test "MPIRUN" "EXAMPLE;STATUS;RANKS;LABEL;TIMEOUT;LOAD" "ARGS;EXPECT")
   if(test_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "rankpool_add_example_test(${name}): what is ${test_UNPARSED_ARGUMENTS}?")
   endif()
   if(NOT DEFINED test_STATUS)
     set(test_STATUS 0)
+  endif()
+  if(NOT DEFINED test_LOAD)
+    set(test_LOAD full)
   endif()
   set(launcher)
   if(DEFINED test_RANKS)
@@ -29,7 +32,7 @@ function(rankpool_add_example_test name)
     endif()
     set(launcher ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none ${MPIEXEC_NUMPROC_FLAG} ${test_RANKS})
   endif()
-  rankpool_add_test(example.${name} LABEL ${test_LABEL} TIMEOUT ${test_TIMEOUT} LOAD full
+  rankpool_add_test(example.${name} LABEL ${test_LABEL} TIMEOUT ${test_TIMEOUT} LOAD ${test_LOAD}
                     COMMAND ${checks}/check_output.sh ${test_STATUS} ${test_EXPECT} -- ${launcher}
                             $<TARGET_FILE:example_${test_EXAMPLE}> ${test_ARGS})
   if(test_MPIRUN)
@@ -110,15 +113,11 @@ rankpool_add_example_test(primes.1e8 EXAMPLE primes ARGS 100000000 LABEL long TI
 
 set(all_awake "^task 0 is awake$" "^task 1 is awake$" "^task 2 is awake$" "^task 3 is awake$")
 set(about_2_s "(2|2\\.[0-9]+|3\\.[0-9]+) s$")
-rankpool_add_example_test(sleeps.on_4 EXAMPLE sleeps ARGS 4
+# The processors have nothing to do.
+rankpool_add_example_test(sleeps.on_4 EXAMPLE sleeps ARGS 4 LOAD light
                           EXPECT ${all_awake} "^4 sleeps of 2 s on 4 executors: ${about_2_s}")
-rankpool_add_example_test(sleeps.on_8.mpirun EXAMPLE sleeps RANKS 3 ARGS 8
+rankpool_add_example_test(sleeps.on_8.mpirun EXAMPLE sleeps RANKS 3 ARGS 8 LOAD light
                           EXPECT ${all_awake} "^4 sleeps of 2 s on 8 executors: ${about_2_s}")
-foreach(name IN ITEMS on_4 on_8.mpirun)
-  if(TEST example.sleeps.${name})
-    set_tests_properties(example.sleeps.${name} PROPERTIES PROCESSORS 1) # the processors have nothing to do
-  endif()
-endforeach()
 rankpool_add_example_test(sleeps.no_executors EXAMPLE sleeps ARGS 0 STATUS error EXPECT "^executors: Value 0 not in range")
 
 rankpool_add_example_test(chunk_sizes EXAMPLE chunk_sizes MPIRUN

@@ -65,7 +65,7 @@ all_jobs() {
   for group in "$tiny" apply_latency "$even" "$single" "$journal" "$payload" startup,startup_first startup_cmd idle_cpu metg metg_c1; do
     job rankpool "$group" ''
   done
-  for group in "$tiny" "$even" "$single" "$payload" idle_cpu; do
+  for group in "$tiny" "$even" "$single" "$journal" "$payload" idle_cpu; do
     job rankpool_mpirun "$group" "$mpirun -n 3"
   done
   job rankpool_mpirun apply_latency "$mpirun -n 2"

@@ -37,9 +37,13 @@ check() {  # <what> <command>...
   local what=$1 begun=$SECONDS
   shift
   printf '\n== %s\n' "$what"
-  if ! "$@"; then fail "$what"; return 1; fi
-  passed=$((passed + 1))
-  echo "$what: $((SECONDS - begun)) s"
+  if "$@"; then
+    passed=$((passed + 1))
+    echo "$what: $((SECONDS - begun)) s"
+  else
+    fail "$what, after $((SECONDS - begun)) s"
+    return 1
+  fi
 }
 
 check_format() {

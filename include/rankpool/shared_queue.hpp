@@ -46,7 +46,7 @@ class Queue {
   void put(const T& item, Seconds timeout) const {
     if (bring(detail::SharedVerb::put, item, detail::deadline_after(timeout), "Queue::put") ==
         detail::SharedAnswer::late) {
-      detail::throw_late("Queue::put(): the queue stayed full", timeout);
+      detail::throw_late("Queue::put(): there was no room", timeout);
     }
   }
 

@@ -17,11 +17,6 @@ bool DatabaseError::is_about_content() const {
   return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || primary == SQLITE_ERROR;
 }
 
-bool DatabaseError::is_about_locks() const {
-  return code_ == SQLITE_IOERR_LOCK || code_ == SQLITE_IOERR_RDLOCK || code_ == SQLITE_IOERR_UNLOCK ||
-         code_ == SQLITE_IOERR_CHECKRESERVEDLOCK;
-}
-
 // The rollback journal, a file beside, is not left there.
 void Database::Close::operator()(sqlite3* database) const noexcept {
   sqlite3_exec(database, "PRAGMA journal_mode = DELETE", nullptr, nullptr, nullptr);

@@ -20,8 +20,6 @@ class DatabaseError : public std::runtime_error {
   DatabaseError(int code, const std::string& text) : std::runtime_error(text), code_(code) {}
   /// The file holds something else, or is damaged, as opposed to: could not be reached, or has no room.
   [[nodiscard]] bool is_about_content() const;
-  /// The file system doesn't know locks.
-  [[nodiscard]] bool is_about_locks() const;
 
  private:
   int code_;

@@ -1,7 +1,10 @@
 #include "journal/journal.hpp"
 
+#include <fcntl.h>
+
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -17,6 +20,7 @@
 
 #include "journal/call_log.hpp"
 #include "support/signal_mask.hpp"
+#include "support/unique_fd.hpp"
 
 namespace rankpool::journal {
 namespace {
@@ -53,16 +57,15 @@ bool may_be_journal(const std::string& path) {
   return std::filesystem::file_size(path + "-journal", unknown) > 0 && !unknown;
 }
 
-// A file system may have no locks; the lock file beside sees to it that there is one writer.
-Database open_database(const std::string& path) {
-  try {
-    Database database(path);
-    database.execute("BEGIN IMMEDIATE; ROLLBACK");
-    return database;
-  } catch (const DatabaseError& error) {
-    if (!error.is_about_locks()) throw;
-  }
-  return Database(path, "unix-none");
+/// Whether the file system knows locks. Network file systems may not, or only with a daemon that isn't there: SQLite
+/// takes that for a file that another process has locked.
+bool can_be_locked(const std::string& file) {
+  const support::UniqueFd opened(open(file.c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  return !opened || fcntl(opened.get(), F_SETLK, &lock) == 0 || errno == EACCES || errno == EAGAIN;
 }
 
 }  // namespace
@@ -98,7 +101,8 @@ Journal::Journal(const std::string& path, Warn warn, Owner::Patience patience)
                   " over, because it has not heard of this one for long; results are not kept any more");
           },
           patience),
-      database_((refuse_others(path), open_database(path))) {
+      // Without locks of the database the owner's file still sees to it that there is one writer.
+      database_((refuse_others(path), path), can_be_locked(owner_.file()) ? nullptr : "unix-none") {
   set_up();
   const support::SignalMask none(support::all_signals());  // they are for the program's threads
   writer_ = std::thread([this] { write_on(); });

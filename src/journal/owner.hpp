@@ -34,6 +34,7 @@ class Owner {
   ~Owner();
 
   [[nodiscard]] bool is_lost() const { return lost_; }
+  [[nodiscard]] const std::string& file() const { return path_; }  ///< beside the journal, which says who owns it
 
  private:
   void take(const std::string& journal);

@@ -232,14 +232,14 @@ StartedPool start_on(const boost::mpi::communicator& communicator, const std::ve
   const NodePlan& node = layout.nodes[static_cast<std::size_t>(rank.node)];
   const std::uint64_t channel_id = next_channel_id();
   NodeEnd end = open_channel(communicator, host_config(settings, layout, node, facts, channel_id), node, zygote);
-  std::unique_ptr<transport::Transport> transport;
-  if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
   Lifelines lifelines = make_lifelines(communicator, facts, start.root);
   start.all_met();
   if (end.host == nullptr) {
     serve_as_member(*end.channel, channel_id, communicator.rank(), node, zygote);
     return {};
   }
+  std::unique_ptr<transport::Transport> transport;
+  if (layout.nodes.size() > 1) transport = std::make_unique<transport::Transport>(communicator);
   end.host->start(other_ranks(node, facts));
   if (!is_root) {
     const auto master = watch_if_here(facts, start.root, communicator.rank());

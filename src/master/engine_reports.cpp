@@ -197,9 +197,7 @@ void Engine::rank_lost(scheduler::HostId host, const host::RankLoss& loss, std::
        << ") was killed, and its executors with it";
   if (const std::uint64_t left = hosts_.executors(); left != 0) {
     text << "; going on with " << support::in_words(left, "executor");
-    if (!options_.outlives_ranks) {
-      text << " unless the launcher ends the job for it, as it does but for rankpool-run on a single node";
-    }
+    if (!options_.outlives_ranks) text << " unless the launcher ends the job for it";
   }
   warn(text.str());
 }
@@ -217,10 +215,8 @@ void Engine::look_after_leaders() {
   if (remote_.empty() || !glance_.is_over()) return;
   for (const auto& [rank, process] : leaders_) {
     if (process.has_ended()) {
-      lost_leaders_[rank] =
-          "(pid " + std::to_string(process.pid()) + "), was killed" +
-          (options_.outlives_ranks ? ""
-                                   : "; the launcher ends the job for that, but for rankpool-run on a single node");
+      lost_leaders_[rank] = "(pid " + std::to_string(process.pid()) + "), was killed" +
+                            (options_.outlives_ranks ? "" : "; the launcher may end the job for that");
     }
   }
   give_up_lost_leaders();

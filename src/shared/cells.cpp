@@ -134,7 +134,7 @@ bool Cells::is_sound() const {
 
 SharedReply Cells::out_of_range(std::uint64_t first, std::uint64_t count) const {
   const std::string there =
-      count == 1 ? "there is no element " + std::to_string(first)
+      count <= 1 ? "there is no element " + std::to_string(first)
                  : "there are no " + std::to_string(count) + " elements from element " + std::to_string(first) + " on";
   const std::string why = there + " in an array of " + std::to_string(place_.count);
   return {.answer = SharedAnswer::out_of_range, .bytes = support::bytes_of(why)};

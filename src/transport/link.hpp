@@ -8,6 +8,7 @@
 
 #include <mpi.h>
 #include <boost/mpi/communicator.hpp>
+#include <boost/mpi/environment.hpp>
 #include <boost/mpi/exception.hpp>
 
 namespace rankpool::transport {
@@ -25,12 +26,20 @@ struct Header {
 inline constexpr std::size_t kept_buffers = 32;
 inline constexpr std::size_t kept_buffer_bytes = std::size_t{4} << 20;
 
-/// A communicator on which nobody else sends, where MPI's errors are exceptions that name the ranks.
+/// A communicator on which nobody else sends, where MPI's errors, while this lives, are exceptions that name the ranks.
 class Link {
  public:
   explicit Link(const boost::mpi::communicator& communicator)
       : communicator_(communicator), raw_(communicator_), rank_(communicator_.rank()) {
+    check(MPI_Comm_get_errhandler(raw_, &handler_before_), "MPI_Comm_get_errhandler", rank_);
     check(MPI_Comm_set_errhandler(raw_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", rank_);
+  }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  ~Link() {
+    if (boost::mpi::environment::finalized()) return;
+    MPI_Comm_set_errhandler(raw_, handler_before_);
+    MPI_Errhandler_free(&handler_before_);
   }
 
   [[nodiscard]] MPI_Comm raw() const { return raw_; }
@@ -46,6 +55,7 @@ class Link {
  private:
   boost::mpi::communicator communicator_;
   MPI_Comm raw_;
+  MPI_Errhandler handler_before_ = MPI_ERRHANDLER_NULL;
   int rank_;
 };
 

@@ -37,7 +37,8 @@ class Transport {
   using Dock = std::function<std::shared_ptr<std::byte[]>(std::size_t bytes)>;
 
   /// With only MPI_THREAD_SINGLE or _FUNNELED, all members must be called from the thread that initialised MPI.
-  /// @param communicator one on which nobody else sends to single ranks while this lives; its errors no longer abort.
+  /// @param communicator one on which nobody else sends to single ranks while this lives, and whose errors are then no
+  /// aborts.
   explicit Transport(const boost::mpi::communicator& communicator, TransportLimits limits = {});
   ~Transport();
   Transport(const Transport&) = delete;

@@ -34,7 +34,8 @@ require_means() {
   for program in slurmctld slurmd srun munged nsenter unshare ip; do
     command -v "$program" >/dev/null || skip "needs Slurm, munge and iproute2: there is no $program"
   done
-  unshare --net --uts --mount --ipc --pid --fork true 2>/dev/null || skip 'needs network namespaces (CAP_SYS_ADMIN)'
+  unshare --net --uts --mount --ipc --pid --fork ip link add cable type veth peer name plug 2>/dev/null ||
+    skip 'needs network namespaces and cables in them (CAP_SYS_ADMIN, CAP_NET_ADMIN)'
 }
 
 address() {
@@ -66,8 +67,11 @@ wait_for() {
   done
 }
 
+link() { [ "$1" = head ] || ip -n "$prefix-head" link set "cable${1#n}" "$2"; }
+
 boot() {
   power "$1" >/dev/null && fail "$1 is up already"
+  link "$1" up
   rm -f "$state/$1.machine"
   setsid nsenter --net="/run/netns/$prefix-$1" unshare --uts --mount --ipc --pid --fork --propagation private \
     bash "$here/machine.sh" "$1" "$state" >>"$state/log/$1" 2>&1 </dev/null &
@@ -75,10 +79,11 @@ boot() {
   wait_for 10 "the start of $1" power "$1"
 }
 
-# The kernel ends all processes of a pid namespace with its first one.
+# The kernel ends all processes of a pid namespace with its first one, and would say good-bye on their connections.
 cut() {
   local pid
   pid=$(power "$1") || return 0
+  link "$1" down
   kill -KILL "$pid"
   wait_for 10 "the end of $1" test ! -e "/proc/$pid"
   rm -f "$state/$1.machine"
@@ -197,7 +202,7 @@ case ${1:-} in
   on) on "${@:2}" ;;
   cut) cut "$2" ;;
   boot) boot "$2" ;;
-  link) ip -n "$prefix-head" link set "cable${2#n}" "$3" ;;
+  link) link "$2" "$3" ;;
   down) down ;;
   *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" >&2; exit 64 ;;
 esac

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Nodes that are lost while a sweep runs on them: by a link that is down for a while or for good, by the kill of their
-# rank, and with the master.
+# Nodes that are lost while a sweep runs on them: by a link that is down for a while or for good, by the kill of a rank,
+# by a power cut, and with the master.
 #
-#   SWEEP=<faults_journal_resume> ... bash lost_nodes.sh
+#   SWEEP=<faults_journal_resume> JOURNAL=<rankpool-journal> ... bash lost_nodes.sh srun|mpirun
 # shellcheck source-path=SCRIPTDIR source=slurm.sh
 . "$(dirname "$0")/slurm.sh"
 
-: "${SWEEP:?}"
+: "${SWEEP:?}" "${JOURNAL:?}"
+launcher=${1:?srun or mpirun}
 # As usual: Slurm gives up a node after minutes, and is no help.
 export SLURMD_TIMEOUT=300
 begin_cluster 2 2 2
@@ -14,70 +15,113 @@ ln "$SWEEP" app 2>/dev/null || cp "$SWEEP" app
 
 # Its script has ended; Slurm still waits for the node.
 is_over() { has_state 'COMPLETING|COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'; }
-expect_end() { within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"; }
+struck=0
+strike() {
+  struck=$SECONDS
+  "$@"
+}
+expect_end() {
+  within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"
+  echo "  the job has ended after $((SECONDS - struck)) s"
+}
 expect_told() {
-  expect_text '^rankpool: rank [12] on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
+  expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
+}
+# mpirun may ask the master to end before that knows.
+expect_told_unless_asked() {
+  if [ "$launcher" = srun ]; then
+    expect_told
+  else
+    expect_text '^rankpool: (rank 1 on n2 is lost: |the job is going to be ended: SIGTERM .* has come)'
+  fi
 }
 
-for launcher in srun mpirun; do
-  testing "a link that is down for 5 s, $launcher"
-  sweep 6000 "$RUN" --launcher "$launcher"
-  cluster link n2 down
-  sleep 5
-  cluster link n2 up
-  end_of_job
-  expect_status 0
-  [ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
+testing 'a link that is down for 5 s'
+sweep 6000 "$RUN" --launcher "$launcher"
+cluster link n2 down
+sleep 5
+cluster link n2 up
+end_of_job
+expect_status 0
+[ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
 
-  ranks=1
-  [ "$launcher" = srun ] || ranks=2
-  testing "a link that is down for good, $launcher, ranks per node: $ranks"
-  sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node "$ranks"
-  cluster link n2 down
-  expect_end
-  cluster link n2 up
-  end_of_job
-  expect_status 75
-  expect_told
-  expect_nobody n2
-done
+testing 'a link that is down for good'
+sweep 12000 "$RUN" --launcher "$launcher"
+strike cluster link n2 down
+expect_end
+cluster link n2 up
+end_of_job
+expect_status 75
+expect_told
+expect_nobody n2
 
-PATH=$(dirname "$RUN"):$PATH
-# Under a bare srun or mpirun the status is that of the killed rank. mpirun may ask the master to end before that knows.
-for entry in '75 rankpool-run --launcher srun' '75 rankpool-run --launcher mpirun' '137 srun --mpi=pmix' \
-             '137 mpirun --map-by ppr:1:node --bind-to none'; do
-  read -ra launcher <<<"$entry"
-  expected=${launcher[0]} launcher=("${launcher[@]:1}")
-  testing "a rank that is killed, ${launcher[*]}"
-  sweep 12000 "${launcher[@]}"
-  on n2 pkill -KILL --oldest --exact app  # it has forked the others
-  expect_end
-  end_of_job
-  expect_status "$expected"
-  case ${launcher[*]} in
-    *--launcher\ srun) expect_told ;;
-    *--launcher\ mpirun) expect_text '^rankpool: (rank 1 on n2 is lost: |the job is going to be ended: SIGTERM .* has come)' ;;
-  esac
-  expect_nobody n1 n2 n3
-done
+testing 'a rank that is killed'
+sweep 12000 "$RUN" --launcher "$launcher"
+strike on n2 pkill -KILL --oldest --exact app  # it has forked the others
+expect_end
+end_of_job
+expect_status 75
+expect_told_unless_asked
+expect_nobody n1 n2 n3
+
+# Then the status is that of the killed rank.
+bare=(srun --mpi=pmix)
+[ "$launcher" = srun ] || bare=(mpirun --map-by ppr:1:node --bind-to none)
+testing "the same under a bare ${bare[*]}"
+sweep 12000 "${bare[@]}"
+strike on n2 pkill -KILL --oldest --exact app
+expect_end
+end_of_job
+expect_status 137
+expect_nobody n1 n2 n3
 
 # The node's other rank can't go on with its work, as on a single node: Open MPI doesn't, between nodes.
-for launcher in srun mpirun; do
-  testing "one of a node's two ranks is killed, $launcher"
-  sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node 2
+kill_last_rank() {  # of n2
+  local last
   last=$(on n2 ps -C app -o pid=,ppid= | awk '{ parent[$1] = $2 }
     END { for (pid in parent) if (!(parent[pid] in parent) && pid + 0 > last) last = pid + 0; print last }')
-  on n2 kill -KILL "$last"
+  strike on n2 kill -KILL "$last"
   expect_end
   end_of_job
-  expect_status 75
-  expect_text "^rankpool: (rank [34] on n2 \\(pid $last\\) was killed, and its executors with it; going on|the job is going to be ended: SIGTERM )"
   expect_nobody n1 n2 n3
-done
+}
 
-testing "the master's node"
-sweep 12000 "$RUN"
-cluster cut n1
-for node in n2 n3; do within 60 nobody_on "$node" || complain "processes are left on $node"; done
+testing "one of a node's two ranks is killed"
+sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node 2
+kill_last_rank
+expect_status 75
+expect_text '^rankpool: (rank [34] on n2 \(pid [0-9]+\) was killed, and its executors with it; going on|the job is going to be ended: SIGTERM )'
+
+bare=(srun --mpi=pmix --ntasks=6 --ntasks-per-node=2 --overcommit)
+[ "$launcher" = srun ] || bare=(mpirun --map-by ppr:2:node --oversubscribe --bind-to none)
+testing "the same under a bare ${bare[*]}"
+sweep 12000 "${bare[@]}"
+kill_last_rank
+expect_status 137
+
+testing "the power cut of a worker's node"
+sweep 12000 "$RUN" --launcher "$launcher"
+strike cluster cut n2
+expect_end
+expect_nobody n1 n3
+cluster boot n2
+end_of_job
+expect_status 75
+expect_told
+"$JOURNAL" check sweep.journal >"$work/check" || complain "the journal is damaged: $(cat "$work/check")"
+"$JOURNAL" export sweep.journal | sed -n 's/^#[12],\([0-9]*\).*/\1/p' >kept
+: >"$ledger"
+submit --nodes=3 --ntasks-per-node=1 --exclusive -- "$RUN" --launcher "$launcher" ./app sweep.journal "$ledger" 12000
+end_of_job
+expect_status 0
+[ "$(cat kept "$ledger" | sort -n | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
+
+testing "the power cut of the master's node"
+sweep 12000 "$RUN" --launcher "$launcher"
+strike cluster cut n1
+for node in n2 n3; do within 60 nobody_on "$node" app || complain "ranks are left on $node"; done
+echo "  the others' ranks have ended after $((SECONDS - struck)) s"
+# Open MPI's daemons wait for a word of mpirun until TCP gives up, or Slurm the node.
 on head scancel "$job"
+expect_nobody n2 n3
 finish

@@ -45,7 +45,7 @@ within 30 begun 1000 || complain 'the sweep does not begin'
 ends_by 1
 expect_lines 1 '^rankpool: the job.s time ends at .*, and in its last 50 s no task is started; of map '
 # From here on a run ends for the reason given, also on a machine that is slow.
-on head scontrol update JobId="$job" TimeLimit=10
+on head scontrol update JobId="$job" TimeLimit=10 || complain 'the job has the old time limit'
 
 testing 'scancel, and put into the queue'
 within 60 begun 1000 || complain 'the sweep does not go on'

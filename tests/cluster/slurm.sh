@@ -115,7 +115,8 @@ sweep() {
   within 30 begun 500 || complain 'the sweep does not begin'
 }
 
-nobody_on() { ! on "$1" pgrep -x app >/dev/null; }
+# nobody_on NODE [NAMES]: of the program and what has launched it.
+nobody_on() { on "$1" sh -c '! ps -C "$1" -o stat= | grep -q "^[^Z]"' sh "${2:-app,orted,mpirun,srun}"; }
 expect_nobody() {
   local node
   for node; do within 30 nobody_on "$node" || complain "processes are left on $node"; done

@@ -68,11 +68,17 @@ TEST(OpenMessagesOnTwoRanks, of_the_master_travel_while_calls_are_open) {
   world.barrier();
 }
 
-TEST(OpenMessages, sent_before_a_pool_are_found_by_its_master) {
+using Master = std::function<void(Pool&)>;
+using WithPool = void (*)(const Master& master);
+
+void open_and_use(const Master& master) { with_pool(mpi::communicator(), 0, master); }
+void run_and_use(const Master& master) { EXPECT_EQ(rankpool::run(0, nullptr, master), 0); }
+
+void expect_found_by_master(WithPool with) {
   const mpi::communicator world;
   mpi::request sent;
   if (world.rank() != 0) sent = world.isend(0, world.rank(), 10 * world.rank());
-  with_pool(world, 0, [&](Pool& pool) {
+  with([&](Pool& pool) {
     Gate gate;
     const auto held = gate.calls(pool);
     for (int left = world.size() - 1; left > 0; --left) {
@@ -90,11 +96,11 @@ TEST(OpenMessages, sent_before_a_pool_are_found_by_its_master) {
   world.barrier();
 }
 
-TEST(OpenMessages, awaited_from_anywhere_on_every_rank_are_none_of_the_pools) {
+void expect_none_of_the_pools(WithPool with) {
   const mpi::communicator world;
   int received = -1;
   mpi::request request = world.irecv(mpi::any_source, mpi::any_tag, received);
-  with_pool(world, 0, [&](Pool& pool) {
+  with([&](Pool& pool) {
     const auto all = pool.map_async(square, numbers(500), {.chunksize = 1});
     EXPECT_FALSE(request.test());
     EXPECT_EQ(all.get(), squares(500));
@@ -105,6 +111,21 @@ TEST(OpenMessages, awaited_from_anywhere_on_every_rank_are_none_of_the_pools) {
   const mpi::status status = request.wait();
   EXPECT_EQ(status.source(), (world.rank() + world.size() - 1) % world.size());
   EXPECT_EQ(received, status.source());
+}
+
+TEST(OpenMessages, sent_before_a_pool_are_found_by_its_master) { expect_found_by_master(open_and_use); }
+
+TEST(OpenMessages, awaited_from_anywhere_on_every_rank_are_none_of_the_pools) {
+  expect_none_of_the_pools(open_and_use);
+}
+
+// run() is for programs whose every thread may call MPI.
+TEST(RunMessages, sent_before_it_are_found_by_its_master) {
+  if (threads_may_call()) expect_found_by_master(run_and_use);
+}
+
+TEST(RunMessages, awaited_from_anywhere_on_every_rank_are_none_of_its_own) {
+  if (threads_may_call()) expect_none_of_the_pools(run_and_use);
 }
 
 TEST(OpenMessages, of_a_collective_begun_before_a_pool_arrive_after_it) {

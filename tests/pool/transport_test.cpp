@@ -282,22 +282,6 @@ TEST(Transport, what_a_peer_given_up_still_sends_is_dropped) {
   world().barrier();
 }
 
-TEST(Transport, traffic_of_the_program_is_undisturbed) {
-  Transport transport(own_communicator());
-  const int peer = transport.rank() ^ 1;
-  if (peer < transport.size()) {
-    int theirs = -1;
-    transport.send(peer, pattern(10, 0));
-    world().send(peer, 1, transport.rank());
-    int got = 0;
-    EXPECT_TRUE(poll_until(
-        transport, [&](int, auto, const Cargo&) { ++got; }, [&] { return got == 1; }));
-    world().recv(peer, 1, theirs);
-    EXPECT_EQ(theirs, peer);
-  }
-  world().barrier();
-}
-
 TEST(Outbox, wire_messages_arrive_in_order_however_they_are_batched) {
   Transport transport(own_communicator());
   Outbox outbox(transport);

@@ -25,7 +25,8 @@ inline Deadline deadline_after(Seconds time) {
   return Clock::now() + std::chrono::ceil<Clock::duration>(std::max(time, Seconds::zero()));
 }
 
-/// @throws TimeoutError: what was waited for, such as "no item came", within that time.
+/// @throws TimeoutError "<what> within <time> s".
+/// @param what did not happen, as in "no item came".
 [[noreturn]] RANKPOOL_API void throw_late(std::string_view what, Seconds time);
 
 }  // namespace rankpool::detail
