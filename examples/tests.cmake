@@ -36,8 +36,8 @@ function(rankpool_add_example_test name)
                     COMMAND ${checks}/check_output.sh ${test_STATUS} ${test_EXPECT} -- ${launcher}
                             $<TARGET_FILE:example_${test_EXAMPLE}> ${test_ARGS})
   if(test_MPIRUN)
-    rankpool_add_example_test(${name}.mpirun EXAMPLE ${test_EXAMPLE} RANKS 3 STATUS ${test_STATUS} ARGS ${test_ARGS}
-                              EXPECT ${test_EXPECT})
+    rankpool_add_example_test(${name}.mpirun EXAMPLE ${test_EXAMPLE} RANKS 3 STATUS ${test_STATUS} LOAD ${test_LOAD}
+                              ARGS ${test_ARGS} EXPECT ${test_EXPECT})
   endif()
 endfunction()
 

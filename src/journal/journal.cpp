@@ -65,7 +65,8 @@ bool can_be_locked(const std::string& file) {
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_len = 1;
-  return !opened || fcntl(opened.get(), F_SETLK, &lock) == 0 || errno == EACCES || errno == EAGAIN;
+  if (!opened || fcntl(opened.get(), F_SETLK, &lock) == 0) return true;
+  return errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP && errno != EINVAL;
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ skip() {
 require_means() {
   [ "$(id -u)" -eq 0 ] || skip 'needs root'
   local program
-  for program in slurmctld slurmd srun munged nsenter unshare ip; do
+  for program in slurmctld slurmd srun munged nsenter unshare ip ps; do
     command -v "$program" >/dev/null || skip "needs Slurm, munge and iproute2: there is no $program"
   done
   unshare --net --uts --mount --ipc --pid --fork ip link add cable type veth peer name plug 2>/dev/null ||

@@ -24,8 +24,8 @@ expect_end() {
   within 60 is_over || complain "the job has not ended in 60 s: $(of_job JobState)"
   echo "  the job has ended after $((SECONDS - struck)) s"
 }
-expect_told() {
-  expect_text '^rankpool: rank 1 on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results$'
+expect_told() {  # of which rank
+  expect_text "^rankpool: rank ${1:-1} on n2 is lost: .*; the job can.t go on without it, and ends; of map .* have ended, and the journal has their results\$"
 }
 # mpirun may ask the master to end before that knows.
 expect_told_unless_asked() {
@@ -36,6 +36,12 @@ expect_told_unless_asked() {
   fi
 }
 
+# expect_each_once NUMBER FILE...: of tasks, each there once for each of the two calls.
+expect_each_once() {
+  [ "$(cat "${@:2}" | sort -n | uniq -c | awk '$1 == 2' | wc -l)" -eq $(($1 / 2)) ] &&
+    [ "$(cat "${@:2}" | wc -l)" -eq "$1" ] || complain 'tasks ran twice, or not at all'
+}
+
 testing 'a link that is down for 5 s'
 sweep 6000 "$RUN" --launcher "$launcher"
 cluster link n2 down
@@ -43,17 +49,17 @@ sleep 5
 cluster link n2 up
 end_of_job
 expect_status 0
-[ "$(sort -n "$ledger" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
+expect_each_once 6000 "$ledger"
 
-testing 'a link that is down for good'
-sweep 12000 "$RUN" --launcher "$launcher"
+testing 'a link that is down for good, with two ranks on each node'
+sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node 2
 strike cluster link n2 down
 expect_end
 cluster link n2 up
 end_of_job
 expect_status 75
-expect_told
-expect_nobody n2
+if [ "$launcher" = srun ]; then expect_told 1; else expect_told 2; fi
+expect_nobody n1 n2 n3
 
 testing 'a rank that is killed'
 sweep 12000 "$RUN" --launcher "$launcher"
@@ -77,10 +83,9 @@ expect_nobody n1 n2 n3
 
 # The node's other rank can't go on with its work, as on a single node: Open MPI doesn't, between nodes.
 kill_last_rank() {  # of n2
-  local last
-  last=$(on n2 ps -C app -o pid=,ppid= | awk '{ parent[$1] = $2 }
+  killed=$(on n2 ps -C app -o pid=,ppid= | awk '{ parent[$1] = $2 }
     END { for (pid in parent) if (!(parent[pid] in parent) && pid + 0 > last) last = pid + 0; print last }')
-  strike on n2 kill -KILL "$last"
+  strike on n2 kill -KILL "$killed"
   expect_end
   end_of_job
   expect_nobody n1 n2 n3
@@ -90,7 +95,7 @@ testing "one of a node's two ranks is killed"
 sweep 12000 "$RUN" --launcher "$launcher" --ranks-per-node 2
 kill_last_rank
 expect_status 75
-expect_text '^rankpool: (rank [34] on n2 \(pid [0-9]+\) was killed, and its executors with it; going on|the job is going to be ended: SIGTERM )'
+expect_text "^rankpool: (rank [34] on n2 \\(pid $killed\\) was killed, and its executors with it; going on|the job is going to be ended: SIGTERM )"
 
 bare=(srun --mpi=pmix --ntasks=6 --ntasks-per-node=2 --overcommit)
 [ "$launcher" = srun ] || bare=(mpirun --map-by ppr:2:node --oversubscribe --bind-to none)
@@ -114,7 +119,7 @@ expect_told
 submit --nodes=3 --ntasks-per-node=1 --exclusive -- "$RUN" --launcher "$launcher" ./app sweep.journal "$ledger" 12000
 end_of_job
 expect_status 0
-[ "$(cat kept "$ledger" | sort -n | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || complain 'tasks ran twice, or not at all'
+expect_each_once 12000 kept "$ledger"
 
 testing "the power cut of the master's node"
 sweep 12000 "$RUN" --launcher "$launcher"

@@ -29,6 +29,7 @@ for entry in '75 rankpool-run' '75 srun --mpi=pmix' '1 mpirun --map-by ppr:1:nod
   on head scancel "$job"
   within 30 has_state CANCELLED || complain "the job is $(of_job JobState)"
   expect_nobody n1 n2 n3
+  within 10 test -s status || complain 'the launcher has not ended'
   status=$(cat status)
   expect_status "$expected"
   expect_lines 1 '^rankpool: the job is going to be ended: SIGTERM .* has come; of map .* have ended, and the journal has their results$'

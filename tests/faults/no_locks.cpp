@@ -1,4 +1,4 @@
-// For LD_PRELOAD: a file system without locks, which says so by the error NO_LOCKS_ERROR.
+// For LD_PRELOAD: a file system without locks, which says so by the error NO_LOCKS_ERROR (ENOLCK).
 #include <dlfcn.h>
 #include <fcntl.h>
 
@@ -12,7 +12,8 @@ using Fcntl = int (*)(int, int, ...);
 
 int without_locks(Fcntl of_libc, int file, int command, void* argument) {
   if (command != F_SETLK && command != F_SETLKW && command != F_GETLK) return of_libc(file, command, argument);
-  errno = std::atoi(std::getenv("NO_LOCKS_ERROR"));
+  const char* error = std::getenv("NO_LOCKS_ERROR");
+  errno = error == nullptr ? ENOLCK : std::atoi(error);
   return -1;
 }
 

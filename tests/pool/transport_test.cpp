@@ -70,6 +70,23 @@ void all_to_all(const Sizes& sizes, TransportLimits limits = {}) {
   world().barrier();
 }
 
+MPI_Errhandler handler_of(const boost::mpi::communicator& communicator) {
+  MPI_Errhandler handler = MPI_ERRHANDLER_NULL;
+  MPI_Comm_get_errhandler(communicator, &handler);
+  return handler;
+}
+
+TEST(Transport, leaves_the_communicator_its_own_handler_of_errors) {
+  const boost::mpi::communicator own = own_communicator();
+  MPI_Comm_set_errhandler(own, MPI_ERRORS_ARE_FATAL);
+  {
+    const Transport transport(own);
+    EXPECT_EQ(handler_of(own), MPI_ERRORS_RETURN);
+  }
+  EXPECT_EQ(handler_of(own), MPI_ERRORS_ARE_FATAL);
+  world().barrier();
+}
+
 TEST(Transport, small_messages_arrive_in_order) { all_to_all(Sizes{1, 2, 0, 64, 100, 0, 4000, 5}); }
 
 TEST(Transport, large_messages_arrive_whole_and_in_order_with_small_ones) {
