@@ -19,6 +19,7 @@ build|libsqlite3-dev|SQLite: the journal of results
 build|libxxhash-dev|xxHash: tells whether inputs are those of the journal
 build|librandom123-dev|Random123: the generator of random numbers for tasks
 build|libcli11-dev|command lines of the examples
+build|python3|rankpool-submit and rankpool-journal
 test|libgtest-dev|GoogleTest
 test|clang-format|checks the layout of the source
 fuzz|clang|the compiler that has libFuzzer

@@ -5,6 +5,7 @@
 #   sbatch array.sh
 #SBATCH --job-name=sweep
 #SBATCH --output=%x-%A_%a.out
+#SBATCH --open-mode=append
 # One job for each number. 1-100%8 lets eight at a time run.
 #SBATCH --array=1-3
 # What each of them has.

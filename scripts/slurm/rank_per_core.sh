@@ -5,6 +5,7 @@
 #   sbatch rank_per_core.sh
 #SBATCH --job-name=sweep
 #SBATCH --output=%x-%j.out
+#SBATCH --open-mode=append
 # So many cores.
 #SBATCH --ntasks=8
 # The job ends then at the latest: hours:minutes:seconds.

@@ -4,6 +4,7 @@
 #   sbatch rank_per_node.sh
 #SBATCH --job-name=sweep
 #SBATCH --output=%x-%j.out
+#SBATCH --open-mode=append
 # So many whole nodes. Where nodes are shared, instead of --exclusive: --cpus-per-task=16, for 16 CPUs of each node.
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

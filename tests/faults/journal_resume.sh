@@ -56,6 +56,9 @@ for way in $WAYS; do
   for whom in master all; do
     kill_amid "$way" "$whom"
     journal_tool check "$journal" >"$out" || complain 'the journal is damaged'
+    for file in "$journal"*; do cp "$file" "$work/copy${file#"$journal"}"; done
+    journal_tool rename "$work/copy" '#1' first || complain 'a killed program still has the journal'
+    rm -f "$work"/copy*
     kept >"$work/kept_now"
     # Both calls have tasks of the same numbers.
     comm -13 "$kept_before" "$work/kept_now" | cut -d ' ' -f 2 | sort >"$work/new"
@@ -79,6 +82,8 @@ done
 
 what='rankpool-journal'
 journal_tool rename "$journal" '#1' first || complain 'the call has no other key'
+journal_tool rename "$journal" '#2' first 2>"$err" && complain 'two calls have the same key'
+expect_text 'has a call first already'
 [ "$(journal_tool export "$journal" first | grep -c '^first,')" -eq $((tasks / 2)) ] || complain 'that is not the call'
 journal_tool export "$journal" '#1' >"$out" 2>"$err"
 status=$?
