@@ -64,7 +64,7 @@ cluster boot n1
 
 testing 'to the end'
 # Slurm gives a node that has failed to no job until it has registered again.
-within 90 has_state COMPLETED || complain "the job has not ended: $(of_job JobState)"
+within 150 has_state COMPLETED || complain "the job has not ended: $(of_job JobState)"
 expect_each_once
 cat "$kept" "$ledger" | sort -n | uniq -c | awk '$1 != 2' >"$work/odd"
 [ ! -s "$work/odd" ] || complain "tasks that ran twice, or not at all: $(head -n 3 "$work/odd")"
