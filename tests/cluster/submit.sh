@@ -129,6 +129,13 @@ expect_status 7
 expect_text '^I go\.$'
 expect_told "job $job has ended: FAILED, status 7"
 
+testing 'rankpool-submit tells when a job will not start'
+follow --nodes 5 ./app
+within 20 grep -q "waits: PartitionNodeLimit: it will not start, .* scancel $job" "$work/told" ||
+  complain "it has told only: $(cat "$work/told")"
+on head scancel "$job"
+end_of_following
+
 testing 'Ctrl-C ends the following, not the job'
 rm -f go
 follow --nodes 1 ./app
