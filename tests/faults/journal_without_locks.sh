@@ -27,7 +27,7 @@ expect_to_run() {
 }
 
 for entry in 'ENOLCK 37' 'ENOSYS 38' 'EOPNOTSUPP 95'; do
-  errno=${entry#* }
+  what=${entry% *} errno=${entry#* }
   rm -f "$journal"
   sweep &
   job=$!
@@ -40,7 +40,6 @@ for entry in 'ENOLCK 37' 'ENOSYS 38' 'EOPNOTSUPP 95'; do
   signal_all KILL
   wait "$job" 2>/dev/null
   wait_until 5 nobody || complain 'processes are left'
-  what=${entry% *}
 
   before=$(kept)
   [ "$before" -gt 0 ] || complain 'nothing was kept'
